@@ -1,0 +1,55 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Settings of every Swift target: strict, and no warning survives.
+let strict: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+/// Only the .c files see GNU extensions: a module that Swift imports must see the same libc as every other one.
+let shims: [CSetting] = [.define("_GNU_SOURCE"), .unsafeFlags(["-Wall", "-Wextra", "-Werror"])]
+
+let package = Package(
+    name: "repoint",
+    products: [.executable(name: "repoint", targets: ["repoint"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    ],
+    targets: [
+        // C: what Swift cannot import, and the two system libraries.
+        .target(name: "CLinux", cSettings: shims),
+        .systemLibrary(name: "CLibelf", pkgConfig: "libelf", providers: [.apt(["libelf-dev"])]),
+        .target(
+            name: "CLibunwind", cSettings: shims,
+            // The generic remote unwinder only: -lunwind would take the C++ runtime's own unwinder away.
+            linkerSettings: [
+                .linkedLibrary("unwind-generic"), .linkedLibrary("lzma"), .linkedLibrary("z"),
+            ]),
+
+        // The house, floor by floor: a module imports only modules above it in this list.
+        .target(name: "LinuxProcess", dependencies: ["CLinux"], swiftSettings: strict),
+        .target(name: "ELFImage", dependencies: ["CLibelf", "LinuxProcess"], swiftSettings: strict),
+        .target(
+            name: "Tracing", dependencies: ["CLinux", "CLibunwind", "ELFImage", "LinuxProcess"], swiftSettings: strict),
+        .target(name: "ResolvConf", dependencies: ["LinuxProcess"], swiftSettings: strict),
+        .target(
+            name: "Resolvers", dependencies: ["ELFImage", "LinuxProcess", "ResolvConf", "Tracing"],
+            swiftSettings: strict),
+        .target(
+            name: "Evidence", dependencies: ["CLinux", "LinuxProcess", "Tracing"], swiftSettings: strict),
+        .target(
+            name: "Refresh",
+            dependencies: ["CLinux", "ELFImage", "Evidence", "LinuxProcess", "ResolvConf", "Resolvers", "Tracing"],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "repoint",
+            dependencies: [
+                "Refresh", "LinuxProcess", "Resolvers",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+    ]
+)

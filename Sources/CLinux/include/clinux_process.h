@@ -1,0 +1,20 @@
+// System calls about other processes that glibc 2.36 has no wrapper for, or that Swift's Glibc module hides.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+/// get_robust_list(2): the address of a thread's robust-futex list head, which glibc keeps inside `struct pthread`.
+int clinux_robust_list(int tid, uint64_t *head);
+/// openat2(2) with RESOLVE_IN_ROOT: absolute links inside `root` stay inside it. A descriptor or a negative errno.
+int clinux_open_in_root(int root, const char *path, int flags);
+int clinux_pidfd_open(int pid);
+int clinux_pidfd_getfd(int pidfd, int fd);
+int clinux_gettid(void);
+/// prctl(PR_SET_TIMERSLACK): how late, in nanoseconds, the kernel may wake this thread.
+int clinux_set_timer_slack(unsigned long nanoseconds);
+/// prctl(PR_SET_PDEATHSIG): the signal this process gets when the thread that started it ends.
+int clinux_set_parent_death_signal(int signal);
+int clinux_pin_to_cpu(int cpu);
+int clinux_unpin(void);
+/// Bytes of the standard-format XSAVE area that holds `features` (CPUID leaf 0xD); 0 off x86-64.
+size_t clinux_xstate_size(uint64_t features);

@@ -1,0 +1,76 @@
+#include "clinux_process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+int clinux_robust_list(int tid, uint64_t *head) {
+    size_t length = 0;
+    void *address = NULL;
+    if (syscall(SYS_get_robust_list, tid, &address, &length) != 0) return -errno;
+    *head = (uint64_t)(uintptr_t)address;
+    return 0;
+}
+
+int clinux_open_in_root(int root, const char *path, int flags) {
+    struct open_how how;
+    memset(&how, 0, sizeof how);
+    how.flags = (uint64_t)(flags | O_CLOEXEC);
+    how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+    long fd = syscall(SYS_openat2, root, path, &how, sizeof how);
+    return fd >= 0 ? (int)fd : -errno;
+}
+
+int clinux_pidfd_open(int pid) {
+    long fd = syscall(SYS_pidfd_open, pid, 0);
+    return fd >= 0 ? (int)fd : -errno;
+}
+
+int clinux_pidfd_getfd(int pidfd, int fd) {
+    long copy = syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+    return copy >= 0 ? (int)copy : -errno;
+}
+
+int clinux_gettid(void) { return (int)syscall(SYS_gettid); }
+
+int clinux_set_timer_slack(unsigned long nanoseconds) {
+    return prctl(PR_SET_TIMERSLACK, nanoseconds) == 0 ? 0 : -errno;
+}
+
+int clinux_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal) == 0 ? 0 : -errno; }
+
+int clinux_pin_to_cpu(int cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
+}
+
+int clinux_unpin(void) {
+    cpu_set_t set;
+    memset(&set, 0xff, sizeof set);
+    return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
+}
+
+size_t clinux_xstate_size(uint64_t features) {
+#if defined(__x86_64__)
+    size_t end = 512 + 64;  // the legacy region and the header are always there
+    for (unsigned component = 2; component < 63; component++) {
+        unsigned size, offset, c, d;
+        if ((features >> component & 1) == 0) continue;
+        if (__get_cpuid_count(0xd, component, &size, &offset, &c, &d) && offset + size > end) end = offset + size;
+    }
+    return end;
+#else
+    (void)features;
+    return 0;
+#endif
+}

@@ -1,0 +1,80 @@
+import Glibc
+
+/// What /proc/PID/stat or /proc/PID/task/TID/stat says (proc(5)), as far as Repoint asks.
+public struct ProcessStat: Sendable, Equatable {
+    /// The kernel's one-letter state.
+    public enum State: Character, Sendable {
+        case running = "R"
+        case sleeping = "S"
+        case uninterruptible = "D"
+        case stopped = "T"
+        case tracingStop = "t"
+        case zombie = "Z"
+        case dead = "X"
+        case idle = "I"
+        case parked = "P"
+    }
+
+    /// The command name, at most 15 bytes.
+    public let name: String
+    public let state: State
+    public let parent: ProcessID
+    public let threadCount: Int
+    /// Clock ticks after boot at which it started: with the PID it names one process for ever.
+    public let startTime: UInt64
+    /// The address of the bottom (highest address) of the main thread's stack; 0 where the kernel hides it.
+    public let stackStart: UInt64
+    /// The CPU it last ran on.
+    public let processor: Int
+    public let isKernelThread: Bool
+
+    /// PF_KTHREAD of the kernel's include/linux/sched.h.
+    private static let kernelThreadFlag: UInt64 = 0x0020_0000
+
+    public init(of process: ProcessID) throws(SystemError) {
+        try self.init(path: "\(process.procPath)/stat")
+    }
+
+    public init(of thread: ThreadID, in process: ProcessID) throws(SystemError) {
+        try self.init(path: "\(process.procPath)/task/\(thread)/stat")
+    }
+
+    private init(path: String) throws(SystemError) {
+        let text = try readText(path)
+        guard let parsed = ProcessStat(parsing: text) else { throw SystemError("parse \(path)", code: EINVAL) }
+        self = parsed
+    }
+
+    /// Parses a line of proc(5). The name stands in parentheses and may itself hold any character.
+    init?(parsing text: String) {
+        guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")"), open < close else { return nil }
+        name = String(text[text.index(after: open)..<close])
+        let fields = text[text.index(after: close)...].split(separator: " ")
+        // Field numbers of proc(5) start at 1 with the PID; `fields` starts at field 3.
+        func field(_ number: Int) -> UInt64? {
+            let index = number - 3
+            guard fields.indices.contains(index) else { return nil }
+            return UInt64(fields[index].trimming("\n"))
+        }
+        guard let letter = fields.first?.first, let state = State(rawValue: letter), let parent = field(4),
+            let flags = field(9), let threads = field(20), let start = field(22), let processor = field(39)
+        else { return nil }
+        self.state = state
+        self.parent = ProcessID(Int32(truncatingIfNeeded: parent))
+        threadCount = Int(threads)
+        startTime = start
+        stackStart = field(28) ?? 0
+        self.processor = Int(processor)
+        isKernelThread = flags & ProcessStat.kernelThreadFlag != 0
+    }
+}
+
+extension StringProtocol {
+    /// The text without any of `characters` at its ends.
+    public func trimming(_ characters: String) -> String {
+        var text = Substring(self)
+        while let first = text.first, characters.contains(first) { text.removeFirst() }
+        while let last = text.last, characters.contains(last) { text.removeLast() }
+        return String(text)
+    }
+}

@@ -1,0 +1,21 @@
+import CLinux
+import Glibc
+
+/// A process's own root directory (/proc/PID/root): its container's or chroot's file system, not ours.
+public struct RootDirectory: ~Copyable {
+    private let descriptor: OwnedDescriptor
+
+    public init(of process: ProcessID) throws(SystemError) {
+        descriptor = try OwnedDescriptor(opening: "\(process.procPath)/root", flags: O_PATH_DIRECTORY)
+    }
+
+    /// Reads a file by its path inside this root. Absolute symbolic links are followed inside it, never out of it.
+    public func read(_ path: String) throws(SystemError) -> [UInt8] {
+        let opened = clinux_open_in_root(descriptor.rawValue, path, O_RDONLY | O_NONBLOCK)
+        guard opened >= 0 else { throw SystemError("open \(path) in the root of the process", code: -opened) }
+        return try OwnedDescriptor(adopting: opened).readToEnd(limit: 1 << 20)
+    }
+}
+
+/// O_PATH | O_DIRECTORY; O_PATH is a GNU extension that the Glibc module does not show.
+private let O_PATH_DIRECTORY: Int32 = 0o10000000 | O_DIRECTORY

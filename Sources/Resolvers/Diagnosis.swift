@@ -1,0 +1,70 @@
+import LinuxProcess
+import ResolvConf
+
+/// What a resolver has in force.
+public struct ResolverConfiguration: Sendable, Equatable {
+    public var nameservers: [SocketEndpoint]
+    public var search: [String]
+    public var options: ResolverOptions
+    /// Switches that have no name in resolv.conf(5), by their own names.
+    public var otherFlags: [String] = []
+
+    public init(nameservers: [SocketEndpoint], search: [String], options: ResolverOptions, otherFlags: [String] = []) {
+        self.nameservers = nameservers
+        self.search = search
+        self.options = options
+        self.otherFlags = otherFlags
+    }
+}
+
+/// The verdict on a resolver, in the words of the interface.
+public enum ResolverState: String, Sendable, CaseIterable {
+    case current
+    case following
+    case pinned
+    case idle
+    case opaque
+}
+
+/// Why a resolver stays with what it has.
+public enum PinReason: String, Sendable {
+    /// The reload is switched off.
+    case noReload = "no-reload"
+    /// The application changed the state itself.
+    case editedState = "edited-state"
+    /// A lost reply left the thread with serial lookups and without reload (glibc 2.26 to 2.39).
+    case lostReply = "lost-reply"
+    /// This libc never reads the file again by itself (glibc before 2.26).
+    case oldLibc = "old-libc"
+}
+
+/// A verdict with its reason.
+public struct Diagnosis: Sendable, Equatable {
+    public let state: ResolverState
+    public let reason: String?
+    /// One sentence for a person.
+    public let explanation: String
+
+    public init(_ state: ResolverState, reason: String? = nil, _ explanation: String) {
+        self.state = state
+        self.reason = reason
+        self.explanation = explanation
+    }
+}
+
+/// A name that a thread is looking up at this moment.
+public struct Lookup: Sendable, Equatable {
+    /// The function the application called, such as `getaddrinfo`.
+    public var call: String?
+    /// The name in the query that was sent last, which has a suffix of the search list where one was tried.
+    public var name: String?
+    public var recordType: String?
+    public var server: SocketEndpoint?
+    public var transport: String?
+    /// How long the thread has been waiting in its present system call.
+    public var seconds: Double?
+    /// The sockets of the lookup, by descriptor.
+    public var sockets: [Int32: SocketEndpoint] = [:]
+
+    public init() {}
+}

@@ -1,0 +1,124 @@
+import ELFImage
+import LinuxProcess
+import ResolvConf
+import Tracing
+
+/// glibc as it lies in one process: its version, its entry points, and where threads keep their resolver state.
+public struct GlibcLibrary: Sendable {
+    public let path: String
+    /// Such as `2.36`, from the newest version the library defines.
+    public let version: String
+    public let buildID: String?
+    /// `__res_init`
+    public let reinitialize: UInt64
+    /// libc's entry to rt_sigreturn.
+    public let signalReturn: UInt64?
+    /// The thread checks resolv.conf at each lookup (2.26 and later, or a backport).
+    public let reloadsByItself: Bool
+    /// Offset of the pointer to the state from a thread's thread pointer.
+    let stateOffset: Int64
+    /// Offset of `current`, which is not NULL while a lookup is under way in the thread.
+    let contextOffset: Int64?
+    /// .data and .bss.
+    let writableRanges: [Range<UInt64>]
+
+    /// Finds glibc in a process.
+    ///
+    /// - Returns: nil where there is none.
+    /// - Throws: ``OpaqueReason`` where it is there and cannot be understood.
+    public init?(in images: ImageCatalog) throws {
+        let candidates = images.list.modules.filter {
+            $0.file != nil && LibraryKind(name: $0.name) == .libc && $0.name.hasPrefix("libc")
+        }
+        let libraries = candidates.compactMap { module -> (LoadedModule, Result<DynamicImage, any Error>)? in
+            let image = Result { try images.image(of: module) }
+            // musl's is called libc.so too.
+            if let found = try? image.get(), found.definedVersions.isEmpty { return nil }
+            return (module, image)
+        }
+        guard let (module, result) = libraries.first else { return nil }
+        guard libraries.count == 1 else {
+            throw OpaqueReason("\(libraries.count) C libraries are loaded: which one resolves is not known")
+        }
+        let image: DynamicImage
+        do {
+            image = try result.get()
+        } catch {
+            throw OpaqueReason("its libc cannot be parsed: \(error)")
+        }
+        guard let statePointer = image.definition(of: "__resp"), statePointer.kind == .threadLocal,
+            let function = image.definition(of: "__res_init"), let accessor = image.definition(of: "__res_state")
+        else { throw OpaqueReason("\(module.path) has no resolver that is known") }
+
+        let slots = image.relocations.filter { $0.type == Native.threadOffsetRelocation }
+        let slot = slots.first { relocation in
+            relocation.symbolIndex == 0
+                ? relocation.addend == Int64(statePointer.value)
+                : image.symbols.indices.contains(relocation.symbolIndex)
+                    && image.symbols[relocation.symbolIndex].name == "__resp"
+        }
+        guard let slot else { throw OpaqueReason("\(module.path) has no slot for the offset of __resp") }
+        #if arch(x86_64)
+            let code = try images.memory.read(accessor.value, count: 32)
+            guard GlibcMachineCode.slotOfStatePointer(code, at: accessor.value) == slot.place else {
+                throw OpaqueReason("\(module.path): its __res_state and its relocations do not agree")
+            }
+        #endif
+
+        path = module.path
+        version = image.newestVersion(prefix: "GLIBC_") ?? "?"
+        buildID = image.buildID
+        reinitialize = function.value
+        stateOffset = try images.memory.load(slot.place)
+        let contextGet = image.definition(of: "__resolv_context_get")
+        reloadsByItself = contextGet != nil
+        contextOffset = try contextGet.flatMap { function -> Int64? in
+            let code = try images.memory.read(function.value, count: 96)
+            guard let place = GlibcMachineCode.slotOfCurrentContext(code, at: function.value),
+                slots.contains(where: { $0.place == place })
+            else { return nil }
+            return try images.memory.load(place)
+        }
+        signalReturn = GlibcLibrary.findSignalReturn(module, images.memory)
+        writableRanges = module.writableRanges
+    }
+
+    /// libc enters rt_sigreturn in one place, which every signal handler returns to.
+    private static func findSignalReturn(_ module: LoadedModule, _ memory: ProcessMemory) -> UInt64? {
+        let step: UInt64 = 64 << 10
+        let code = Native.signalReturnCode
+        for range in module.executableRanges {
+            var start = range.lowerBound
+            while start < range.upperBound {
+                // A little more than a step, so that none is cut in two.
+                let length = min(step + UInt64(code.count), range.upperBound - start)
+                guard let bytes = try? memory.readUpTo(start, count: Int(length)) else { break }
+                if let offset = bytes.firstIndex(of: code) { return start + UInt64(offset) }
+                start += step
+            }
+        }
+        return nil
+    }
+
+    /// The state of one thread, by its thread pointer.
+    func state(threadPointer: UInt64, memory: ProcessMemory) throws -> GlibcThreadState {
+        let address: UInt64 = try memory.load(threadPointer &+ UInt64(bitPattern: stateOffset))
+        guard address != 0 else { throw OpaqueReason("the thread has no resolver state") }
+        return try GlibcThreadState(at: address, memory: memory)
+    }
+
+    /// A lookup is under way in the thread; nil where this libc does not let us know.
+    func isLookingUp(threadPointer: UInt64, memory: ProcessMemory) throws -> Bool? {
+        guard let contextOffset else { return nil }
+        let context: UInt64 = try memory.load(threadPointer &+ UInt64(bitPattern: contextOffset))
+        return context != 0
+    }
+
+    /// Option bits that this release knows.
+    var knownBits: GlibcOptionBits {
+        guard let minor = version.split(separator: ".").dropFirst().first.flatMap({ Int($0) }) else { return .known }
+        return GlibcOptionBits.introduced.reduce(into: .known) { bits, entry in
+            if minor < entry.minor { bits.remove(entry.bit) }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+import LinuxProcess
+import Tracing
+
+/// What two small exported functions of glibc load before they touch a thread's variables.
+///
+/// The offsets of thread-local variables stand in GOT slots that no symbol names. Relocations tell the slot of `__resp`; the
+/// code of `__res_state` must agree. `current` is hidden, so only the code of `__resolv_context_get` tells its slot.
+enum GlibcMachineCode {
+    /// The slot read by `mov slot(%rip),%rax; mov %fs:(%rax),%rax; ret`; nil for any other code.
+    static func slotOfStatePointer(_ code: [UInt8], at address: UInt64) -> UInt64? {
+        #if arch(x86_64)
+            let start = code.starts(with: endbr64) ? endbr64.count : 0
+            guard code.count >= start + 12, Array(code[start..<start + 3]) == [0x48, 0x8b, 0x05],
+                Array(code[start + 7..<start + 12]) == [0x64, 0x48, 0x8b, 0x00, 0xc3]
+            else { return nil }
+            return relative(code, displacementAt: start + 3, address)
+        #else
+            return nil
+        #endif
+    }
+
+    /// The slot read by the first `mov slot(%rip),%reg` that `cmpq $0,%fs:0(%reg)` follows at once.
+    static func slotOfCurrentContext(_ code: [UInt8], at address: UInt64) -> UInt64? {
+        #if arch(x86_64)
+            // REX.W (and R for r8 to r15), opcode, ModRM with rip-relative addressing; then fs:, REX.W (and B), 83 /7 ib.
+            for offset in 0..<max(0, code.count - 14) where code[offset] & 0xfb == 0x48 && code[offset + 1] == 0x8b {
+                let modRM = code[offset + 2]
+                guard modRM & 0xc7 == 0x05 else { continue }
+                let register = (modRM >> 3) & 7
+                let next = offset + 7
+                guard code[next] == 0x64, code[next + 1] & 0xfe == 0x48, code[next + 2] == 0x83,
+                    (code[next + 3] >> 3) & 7 == 7, code[next + 3] & 7 == register
+                else { continue }
+                return relative(code, displacementAt: offset + 3, address)
+            }
+            return nil
+        #else
+            return nil
+        #endif
+    }
+
+    private static let endbr64: [UInt8] = [0xf3, 0x0f, 0x1e, 0xfa]
+
+    private static func relative(_ code: [UInt8], displacementAt offset: Int, _ address: UInt64) -> UInt64? {
+        guard let displacement: Int32 = code.integer(at: offset) else { return nil }
+        return address &+ UInt64(offset + 4) &+ UInt64(bitPattern: Int64(displacement))
+    }
+}

@@ -1,0 +1,66 @@
+import ELFImage
+import Glibc
+import LinuxProcess
+import ResolvConf
+import Tracing
+
+/// A process under examination: everything its resolvers are judged by, read once. For one thread's use.
+public final class TargetProcess {
+    public let id: ProcessID
+    public let name: String
+    public let executable: String
+    public let startTime: UInt64
+    public let stackStart: UInt64
+    public let images: ImageCatalog
+    public let unwinder: Unwinder
+    /// The process's own /etc/resolv.conf: in its root directory and mount namespace.
+    public let file: Result<ResolvConf, SystemError>
+    public let expected: EffectiveConfiguration
+
+    public static let resolvConfPath = "/etc/resolv.conf"
+
+    /// - Throws: ``TargetError`` where it is not a process to work on.
+    public init(_ id: ProcessID) throws(TargetError) {
+        try TargetError.check(id)
+        do {
+            let stat = try ProcessStat(of: id)
+            self.id = id
+            name = stat.name
+            startTime = stat.startTime
+            stackStart = stat.stackStart
+            executable = try id.executable()
+            images = try ImageCatalog(of: id)
+            unwinder = Unwinder(images)
+        } catch {
+            throw TargetError(error, process: id)
+        }
+        file = TargetProcess.readFile(of: id)
+        let parsed = (try? file.get()) ?? ResolvConf()
+        expected = EffectiveConfiguration(
+            parsed, environment: (try? id.environment()) ?? [:], hostDomain: TargetProcess.hostDomain(of: id))
+    }
+
+    /// A missing or unreadable file counts as an empty one with every resolver; the report says so.
+    private static func readFile(of id: ProcessID) -> Result<ResolvConf, SystemError> {
+        do throws(SystemError) {
+            let bytes = try RootDirectory(of: id).read(resolvConfPath)
+            return .success(ResolvConf(parsing: String(decoding: bytes, as: UTF8.self)))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// Our host name's domain, where the process shares our host name.
+    private static func hostDomain(of id: ProcessID) -> String? {
+        guard let theirs = try? id.namespace(.hostName), let ours = try? ProcessID.own.namespace(.hostName),
+            theirs == ours
+        else { return nil }
+        var name = [CChar](repeating: 0, count: 256)
+        guard gethostname(&name, name.count) == 0 else { return nil }
+        let text = String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        return text.firstIndex(of: ".").map { String(text[text.index(after: $0)...]) } ?? ""
+    }
+
+    /// It is still the process it was: same PID, same start.
+    public var isSame: Bool { (try? ProcessStat(of: id).startTime) == startTime }
+}

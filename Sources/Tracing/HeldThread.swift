@@ -1,0 +1,204 @@
+import CLinux
+import ELFImage
+import Glibc
+import LinuxProcess
+
+/// One thread of another process, stopped by us (PTRACE_SEIZE and PTRACE_INTERRUPT); no other thread of it is.
+///
+/// It lives on the thread that made it, as ptrace(2) demands, and goes on the moment the value is released or dropped. The
+/// system call that was interrupted then continues as if nothing had been.
+public struct HeldThread: ~Copyable {
+    public let thread: ThreadID
+    public let process: ProcessID
+    /// The registers it was stopped with.
+    public let registers: Native.Registers
+    /// The registers it goes on with. They differ only where the kernel alone would not restart the system call.
+    let resumption: Native.Registers
+    /// CLOCK_MONOTONIC, in nanoseconds, just before it was asked to stop.
+    public let heldSince: UInt64
+    private var isHeld = true
+
+    /// How long a thread may take to stop, in nanoseconds.
+    private static let patience: UInt64 = 200_000_000
+
+    /// Stops one thread that sleeps or runs.
+    ///
+    /// - Parameters:
+    ///   - images: the images of the process, which tell whether libc's own wrapper made the system call.
+    /// - Throws: ``HoldError``; the thread is then as it was.
+    public init(_ thread: ThreadID, in process: ProcessID, images: ImageCatalog) throws(HoldError) {
+        let wait = try HeldThread.examine(thread, in: process, images: images)
+        let asked = MonotonicClock.nanoseconds
+        let registers = try HeldThread.stop(thread, in: process)
+        let resumption: Native.Registers
+        do throws(HoldError) {
+            resumption = try HeldThread.resumption(
+                of: registers, thread: thread, process: process, expected: wait)
+        } catch {
+            clinux_ptrace_detach(thread.rawValue, 0)
+            throw error
+        }
+        self.thread = thread
+        self.process = process
+        self.registers = registers
+        self.resumption = resumption
+        heldSince = asked
+    }
+
+    deinit {
+        if isHeld { HeldThread.letGo(thread, original: registers, resumption: resumption) }
+    }
+
+    /// Lets the thread go on.
+    ///
+    /// - Returns: how long it was held, in microseconds.
+    @discardableResult
+    public consuming func release() -> Double {
+        isHeld = false
+        HeldThread.letGo(thread, original: registers, resumption: resumption)
+        return HeldThread.microseconds(since: heldSince)
+    }
+
+    /// The caller has resumed and detached it by its own way.
+    consuming func forget() {
+        isHeld = false
+    }
+
+    static func microseconds(since start: UInt64) -> Double {
+        Double(MonotonicClock.nanoseconds - start) / 1000
+    }
+
+    private static func letGo(_ thread: ThreadID, original: Native.Registers, resumption: Native.Registers) {
+        if resumption != original { try? setRegisters(resumption, of: thread) }
+        clinux_ptrace_detach(thread.rawValue, 0)
+    }
+
+    // MARK: Before the stop
+
+    /// The sleep that a stop would interrupt.
+    private struct Wait {
+        let call: BlockedSystemCall
+        let restart: WaitRestart
+        /// Milliseconds since it began, where the rest of its time depends on them.
+        let asleep: Double?
+    }
+
+    /// Sees, without touching it, whether the thread can be stopped unnoticed; nil when it runs.
+    private static func examine(_ thread: ThreadID, in process: ProcessID, images: ImageCatalog) throws(HoldError)
+        -> Wait?
+    {
+        let state: ProcessStat.State
+        let tracer: ProcessID?
+        let blocked: BlockedSystemCall?
+        do {
+            state = try ProcessStat(of: thread, in: process).state
+            tracer = try ProcessStatus(of: thread, in: process).tracer
+            blocked = try BlockedSystemCall(of: thread, in: process)
+        } catch {
+            throw HoldError(error)
+        }
+        if let tracer { throw .traced(by: tracer) }
+        switch state {
+        case .stopped, .tracingStop: throw .stopped
+        case .zombie, .dead: throw .gone
+        case .uninterruptible: throw .uninterruptible
+        case .running, .sleeping, .idle, .parked: break
+        }
+        guard let blocked else { return nil }
+        let restart = WaitRestart(blocked, of: thread, in: process)
+        switch restart {
+        case .noticed(let why):
+            throw .noticeable(why)
+        case .byKernel, .again:
+            return Wait(call: blocked, restart: restart, asleep: nil)
+        case .againWithRest:
+            // The argument's register must be one that nobody looks at after the call, as after a C function.
+            guard images.isLibrary(.libc, at: blocked.programCounter) else {
+                throw .noticeable("a timed wait entered without libc cannot be given back the rest of its time")
+            }
+            guard let asleep = SchedulerClock.millisecondsAsleep(thread, in: process) else {
+                throw .noticeable("this kernel does not tell how long it has waited (/proc/PID/task/TID/sched)")
+            }
+            return Wait(call: blocked, restart: restart, asleep: asleep)
+        }
+    }
+
+    // MARK: Stopping
+
+    private static func stop(_ thread: ThreadID, in process: ProcessID) throws(HoldError) -> Native.Registers {
+        let seized = clinux_ptrace_seize(thread.rawValue)
+        if seized < 0 {
+            if let tracer = try? ProcessStatus(of: thread, in: process).tracer { throw .traced(by: tracer) }
+            throw HoldError(SystemError("seize thread \(thread)", code: -seized))
+        }
+        let interrupted = clinux_ptrace_interrupt(thread.rawValue)
+        guard interrupted == 0 else { throw HoldError(SystemError("interrupt thread \(thread)", code: -interrupted)) }
+        let stop = try ThreadStop.wait(for: thread, nanoseconds: patience)
+        switch stop {
+        case .event:
+            break
+        case .groupStop:
+            clinux_ptrace_detach(thread.rawValue, 0)
+            throw .stopped
+        case .signal(let signal):
+            // Its signal goes on to it; our interrupt is forgotten with the detach.
+            clinux_ptrace_detach(thread.rawValue, signal)
+            throw .busy
+        case .systemCall:
+            clinux_ptrace_detach(thread.rawValue, 0)
+            throw .busy
+        case .ended:
+            throw .gone
+        }
+        do {
+            return try getRegisters(of: thread)
+        } catch {
+            clinux_ptrace_detach(thread.rawValue, 0)
+            throw HoldError(error)
+        }
+    }
+
+    private static func resumption(
+        of registers: Native.Registers, thread: ThreadID, process: ProcessID, expected: Wait?
+    ) throws(HoldError) -> Native.Registers {
+        guard let call = registers.systemCall, registers.returnValue == -Int64(EINTR) else { return registers }
+        // A signal that is due would have ended the call with EINTR anyway, and its handler is about to run.
+        guard let status = try? ProcessStatus(of: thread, in: process), !status.hasDeliverableSignal else {
+            return registers
+        }
+        var again = registers
+        again.rewindSystemCall()
+        // Only the wait that was timed may be shortened; one that began since then has all of its time left.
+        if case .againWithRest(let argument, let milliseconds)? = expected?.restart, let expected,
+            let asleep = expected.asleep, expected.call.number == call,
+            expected.call.stackPointer == registers.stackPointer,
+            expected.call.arguments[argument] == registers.argument(argument)
+        {
+            let rest = max(0, Double(milliseconds) - asleep)
+            again.setArgument(argument, UInt64(UInt32(rest.rounded(.up))))
+        }
+        return again
+    }
+
+    // MARK: Registers
+
+    static func getRegisters(of thread: ThreadID) throws(SystemError) -> Native.Registers {
+        var bytes = [UInt8](repeating: 0, count: Native.Registers.byteCount)
+        var size = bytes.count
+        try SystemError.check(
+            "read registers of thread \(thread)",
+            clinux_ptrace_getregset(thread.rawValue, Int32(CLINUX_NT_PRSTATUS), &bytes, &size))
+        // A 32-bit thread has fewer.
+        guard size == bytes.count, let registers = Native.Registers(bytes: bytes) else {
+            throw SystemError("read registers of thread \(thread)", code: ENOTSUP)
+        }
+        return registers
+    }
+
+    static func setRegisters(_ registers: Native.Registers, of thread: ThreadID) throws(SystemError) {
+        let bytes = registers.bytes
+        try SystemError.check(
+            "write registers of thread \(thread)",
+            clinux_ptrace_setregset(thread.rawValue, Int32(CLINUX_NT_PRSTATUS), bytes, bytes.count))
+    }
+}
