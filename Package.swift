@@ -51,5 +51,33 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
+
+        // Tests: a folder per module, named alike. They start real programs from TestTargets/build.
+        .target(
+            name: "TestSupport", dependencies: ["LinuxProcess", "Refresh"], path: "Tests/TestSupport",
+            swiftSettings: strict),
+        .testTarget(
+            name: "LinuxProcessTests", dependencies: ["LinuxProcess", "TestSupport"], path: "Tests/LinuxProcess",
+            swiftSettings: strict),
+        .testTarget(
+            name: "ELFImageTests", dependencies: ["ELFImage", "TestSupport"], path: "Tests/ELFImage",
+            swiftSettings: strict),
+        .testTarget(
+            name: "TracingTests", dependencies: ["Tracing", "TestSupport"], path: "Tests/Tracing", swiftSettings: strict
+        ),
+        .testTarget(
+            name: "ResolvConfTests", dependencies: ["ResolvConf"], path: "Tests/ResolvConf", swiftSettings: strict),
+        .testTarget(
+            name: "ResolversTests", dependencies: ["Resolvers", "TestSupport"], path: "Tests/Resolvers",
+            swiftSettings: strict),
+        .testTarget(
+            name: "EvidenceTests", dependencies: ["Evidence", "TestSupport"], path: "Tests/Evidence",
+            swiftSettings: strict),
+        .testTarget(
+            name: "RefreshTests", dependencies: ["Refresh", "TestSupport"], path: "Tests/Refresh", swiftSettings: strict
+        ),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["TestSupport", "Refresh"], path: "Tests/EndToEnd",
+            swiftSettings: strict),
     ]
 )

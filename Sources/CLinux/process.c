@@ -29,6 +29,14 @@ int clinux_open_in_root(int root, const char *path, int flags) {
     return fd >= 0 ? (int)fd : -errno;
 }
 
+int clinux_open_as(int root, const char *path, int flags, unsigned user, unsigned group) {
+    long old_group = syscall(SYS_setfsgid, group), old_user = syscall(SYS_setfsuid, user);
+    int fd = clinux_open_in_root(root, path, flags);
+    syscall(SYS_setfsuid, old_user);
+    syscall(SYS_setfsgid, old_group);
+    return fd;
+}
+
 int clinux_pidfd_open(int pid) {
     long fd = syscall(SYS_pidfd_open, pid, 0);
     return fd >= 0 ? (int)fd : -errno;
@@ -40,6 +48,8 @@ int clinux_pidfd_getfd(int pidfd, int fd) {
 }
 
 int clinux_gettid(void) { return (int)syscall(SYS_gettid); }
+
+int clinux_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC) == 0 ? 0 : -errno; }
 
 int clinux_set_timer_slack(unsigned long nanoseconds) {
     return prctl(PR_SET_TIMERSLACK, nanoseconds) == 0 ? 0 : -errno;

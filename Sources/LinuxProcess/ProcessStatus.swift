@@ -22,6 +22,9 @@ public struct ProcessStatus: Sendable, Equatable {
     /// The process numbered by each PID namespace it is in, ours first.
     public let namespacePIDs: [Int32]
     public let effectiveUserID: UInt32
+    /// The ids that decide about access to files.
+    public let fileUserID: UInt32
+    public let fileGroupID: UInt32
     public let effectiveCapabilities: UInt64
     /// Its shadow stack is on (x86 control-flow enforcement): a return to an address never called faults.
     public let hasShadowStack: Bool
@@ -68,6 +71,8 @@ public struct ProcessStatus: Sendable, Equatable {
         namespacePIDs = words("NSpid").compactMap { Int32($0) }
         let users = words("Uid")
         effectiveUserID = users.count > 1 ? UInt32(users[1]) ?? 0 : 0
+        fileUserID = users.count > 3 ? UInt32(users[3]) ?? 0 : 0
+        fileGroupID = words("Gid").count > 3 ? UInt32(words("Gid")[3]) ?? 0 : 0
         effectiveCapabilities = mask("CapEff")
         hasShadowStack = words("x86_Thread_features").contains("shstk")
         voluntarySwitches = number("voluntary_ctxt_switches")

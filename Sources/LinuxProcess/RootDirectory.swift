@@ -3,7 +3,7 @@ import Glibc
 
 /// A process's own root directory (/proc/PID/root): its container's or chroot's file system, not ours.
 public struct RootDirectory: ~Copyable {
-    private let descriptor: OwnedDescriptor
+    fileprivate let descriptor: OwnedDescriptor
 
     public init(of process: ProcessID) throws(SystemError) {
         descriptor = try OwnedDescriptor(opening: "\(process.procPath)/root", flags: O_PATH_DIRECTORY)
@@ -14,6 +14,18 @@ public struct RootDirectory: ~Copyable {
         let opened = clinux_open_in_root(descriptor.rawValue, path, O_RDONLY | O_NONBLOCK)
         guard opened >= 0 else { throw SystemError("open \(path) in the root of the process", code: -opened) }
         return try OwnedDescriptor(adopting: opened).readToEnd(limit: 1 << 20)
+    }
+}
+
+extension RootDirectory {
+    /// Whether a process could open a file for reading: tried with its user and group id for files, not with ours.
+    public func canRead(_ path: String, as process: ProcessID) throws(SystemError) -> Bool {
+        let status = try ProcessStatus(of: process)
+        let opened = clinux_open_as(
+            descriptor.rawValue, path, O_RDONLY | O_NONBLOCK, status.fileUserID, status.fileGroupID)
+        guard opened >= 0 else { return false }
+        _ = OwnedDescriptor(adopting: opened)
+        return true
     }
 }
 

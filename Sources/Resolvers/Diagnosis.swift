@@ -27,27 +27,46 @@ public enum ResolverState: String, Sendable, CaseIterable {
 }
 
 /// Why a resolver stays with what it has.
-public enum PinReason: String, Sendable {
+public enum PinReason: Sendable, Equatable {
     /// The reload is switched off.
-    case noReload = "no-reload"
-    /// The application changed the state itself.
-    case editedState = "edited-state"
+    case noReload
+    /// The application put servers or a search list of its own into the state.
+    case ownServers
+    /// The application changed options, and so switched the reload off.
+    case ownOptions
     /// A lost reply left the thread with serial lookups and without reload (glibc 2.26 to 2.39).
-    case lostReply = "lost-reply"
+    case lostReply
     /// This libc never reads the file again by itself (glibc before 2.26).
-    case oldLibc = "old-libc"
+    case oldLibc
+
+    /// The word of the interface.
+    public var word: String {
+        switch self {
+        case .noReload: "no-reload"
+        case .ownServers, .ownOptions: "edited-state"
+        case .lostReply: "lost-reply"
+        case .oldLibc: "old-libc"
+        }
+    }
 }
 
 /// A verdict with its reason.
 public struct Diagnosis: Sendable, Equatable {
     public let state: ResolverState
-    public let reason: String?
+    /// Why it is pinned.
+    public let pin: PinReason?
     /// One sentence for a person.
     public let explanation: String
 
-    public init(_ state: ResolverState, reason: String? = nil, _ explanation: String) {
+    public init(_ state: ResolverState, _ explanation: String) {
         self.state = state
-        self.reason = reason
+        pin = nil
+        self.explanation = explanation
+    }
+
+    public init(pinned reason: PinReason, _ explanation: String) {
+        state = .pinned
+        pin = reason
         self.explanation = explanation
     }
 }

@@ -30,7 +30,7 @@ public enum TargetError: Error, Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    init(_ error: SystemError, process: ProcessID) {
+    public init(_ error: SystemError, process: ProcessID) {
         if error.isGone {
             self = .gone(process)
         } else if error.isDenied {

@@ -61,6 +61,12 @@ public final class TargetProcess {
         return text.firstIndex(of: ".").map { String(text[text.index(after: $0)...]) } ?? ""
     }
 
+    /// The process itself, with its user and group, cannot read the file: its libc would fall back to 127.0.0.1.
+    public func canReadFile() -> Bool {
+        guard case .success = file else { return false }
+        return (try? RootDirectory(of: id).canRead(TargetProcess.resolvConfPath, as: id)) ?? false
+    }
+
     /// It is still the process it was: same PID, same start.
     public var isSame: Bool { (try? ProcessStat(of: id).startTime) == startTime }
 }

@@ -17,8 +17,10 @@ public enum AArch64: Architecture {
         code.starts(with: [0xa8, 0x0b, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4])
     }
 
+    public static func systemCallNumber(before code: ArraySlice<UInt8>) -> Int? { nil }
+
     public static let systemCalls = SystemCallNumbers(
-        read: 63, write: 64, close: 57, fstat: 80, lseek: 62, mmap: 222, munmap: 215, brk: 214, rtSigreturn: 139,
+        restartSyscall: 128, read: 63, write: 64, close: 57, fstat: 80, lseek: 62, mmap: 222, munmap: 215, brk: 214, rtSigreturn: 139,
         rtSigprocmask: 135, futex: 98, openat: 56, newfstatat: 79, uname: 160, open: nil, stat: nil, readv: 65,
         poll: nil, ppoll: 73, select: nil, pselect6: 72, nanosleep: 101, clockNanosleep: 115, epollWait: nil,
         epollPwait: 22, epollPwait2: 441, accept: 202, accept4: 242, connect: 203, recvfrom: 207, recvmsg: 212,
@@ -60,6 +62,15 @@ public enum AArch64: Architecture {
         public mutating func setArgument(_ index: Int, _ value: UInt64) { words[index] = value }
         public mutating func leaveSystemCall() {}
         public mutating func rewindSystemCall() { words[32] &-= 4 }
+
+        public mutating func rewindSystemCall(to number: Int) {
+            words[32] &-= 4
+            words[8] = UInt64(number)
+        }
+
+        public func isAtSamePlace(as other: Registers) -> Bool {
+            words[19...32] == other.words[19...32]
+        }
 
         public func unwindRegister(_ number: Int) -> UInt64? { words.indices.contains(number) ? words[number] : nil }
     }

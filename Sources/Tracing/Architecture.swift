@@ -25,6 +25,10 @@ public protocol Architecture: Sendable {
     /// structure; nil where that has not been found out. It is checked before it is believed.
     static var robustListOffset: UInt64? { get }
 
+    /// The number of a system call made through libc, from the code that ends at the return address of its instruction; nil
+    /// where another way of making one was used.
+    static func systemCallNumber(before code: ArraySlice<UInt8>) -> Int?
+
     /// Lays out a signal frame on the thread's own stack, and the registers that start a call which returns into it.
     static func callFrame(_ call: CallPreparation<Registers>) throws(CallRefusal) -> CallFrame<Registers>
 }
@@ -50,6 +54,10 @@ public protocol RegisterSet: Equatable, Sendable {
     mutating func leaveSystemCall()
     /// Back to just before the system call: it will be executed again from scratch.
     mutating func rewindSystemCall()
+    /// Back to before a system call of this number, whatever the kernel has made of it since.
+    mutating func rewindSystemCall(to number: Int)
+    /// The same instruction on the same frame, with the registers that calls preserve unchanged.
+    func isAtSamePlace(as other: Self) -> Bool
     /// The value of a register by libunwind's number for it.
     func unwindRegister(_ number: Int) -> UInt64?
 }
@@ -94,6 +102,8 @@ public struct CallRefusal: Error, Sendable, CustomStringConvertible {
 
 /// The numbers of the system calls that Repoint looks for; nil where the architecture has none such.
 public struct SystemCallNumbers: Sendable {
+    /// What the kernel makes of an interrupted wait that knows how to go on.
+    public let restartSyscall: Int
     public let read: Int
     public let write: Int
     public let close: Int

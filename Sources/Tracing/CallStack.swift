@@ -42,12 +42,18 @@ public struct StackSnapshot: Sendable {
         stack = try catalog.memory.readUpTo(start, count: StackSnapshot.limit)
     }
 
-    /// The thread has not moved since: same registers, same stack.
-    public func isStill(_ thread: borrowing HeldThread, memory: ProcessMemory) -> Bool {
-        guard thread.registers == registers, let now = try? memory.readUpTo(stackBase, count: stack.count) else {
-            return false
+    /// The thread stands where it stood: same instruction and frame, and the same callers all the way out.
+    ///
+    /// Not every byte is compared. A wait that goes on after a stop has the rest of its time written to the stack.
+    public func isStill(_ thread: borrowing HeldThread, stack: CallStack, memory: ProcessMemory) -> Bool {
+        guard thread.registers.isAtSamePlace(as: registers),
+            let now = try? memory.readUpTo(stackBase, count: self.stack.count)
+        else { return false }
+        // A return address lies just below where its frame's stack pointer will be.
+        return stack.frames.dropFirst().allSatisfy { frame in
+            let offset = Int(clamping: frame.stackPointer &- stackBase) - 8
+            guard let word: UInt64 = now.integer(at: offset) else { return offset >= now.count - 8 }
+            return word == frame.programCounter
         }
-        // What lies below the stack pointer is scratch to anybody, the kernel's signal frames included.
-        return now.count == stack.count && now.dropFirst(Int(Native.redZone)) == stack.dropFirst(Int(Native.redZone))
     }
 }

@@ -54,17 +54,14 @@ extension HeldThread {
     /// finishes the call and finds back to what it did, registers, vectors and signal mask as they were. So the order of the
     /// steps matters: each leaves a state from which the thread recovers by itself.
     ///
+    /// - Parameter interrupted: the system call it sleeps in, as ``SafePoint`` found it.
     /// - Throws: ``CallRefusal`` or ``HoldError`` before anything was changed; the thread then goes on as it was.
-    public consuming func call(_ target: CallTarget) throws -> CallOutcome {
+    public consuming func call(_ target: CallTarget, interrupting interrupted: Int) throws -> CallOutcome {
         let vectors = try HeldThread.vectors(of: thread)
         var mask: UInt64 = 0
         try SystemError.check(
             "read the signal mask of thread \(thread)", clinux_ptrace_getsigmask(thread.rawValue, &mask))
-        var comeback = resumption
-        if comeback.systemCall != nil && HeldThread.restartCodes.contains(comeback.returnValue) {
-            comeback.rewindSystemCall()
-        }
-        comeback.leaveSystemCall()
+        let comeback = comeback(to: interrupted)
         let frame = try Native.callFrame(
             CallPreparation(
                 function: target.function, signalReturn: target.signalReturn, comeback: comeback,
@@ -87,6 +84,17 @@ extension HeldThread {
         let outcome = CallOutcome(end: end, systemCalls: trace.observed, pause: pause)
         forget()
         return outcome
+    }
+
+    /// The registers that bring the thread back where it is with nobody's help: before its system call, which it then makes anew.
+    private borrowing func comeback(to number: Int) -> Native.Registers {
+        var registers = resumption
+        if registers.systemCall != nil, HeldThread.restartCodes.contains(registers.returnValue) {
+            // What the kernel would go on with by itself is lost once a signal frame was left.
+            registers.rewindSystemCall(to: number)
+        }
+        registers.leaveSystemCall()
+        return registers
     }
 
     /// ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK of the kernel's linux/errno.h.

@@ -20,8 +20,15 @@ public enum X86_64: Architecture {
         return code.starts(with: [0x89, 0xc7, 0xb8, 0x3c, 0x00, 0x00, 0x00, 0x0f, 0x05])
     }
 
+    /// mov $number,%eax; syscall
+    public static func systemCallNumber(before code: ArraySlice<UInt8>) -> Int? {
+        let end = Array(code.suffix(7))
+        guard end.count == 7, end[0] == 0xb8, end[5] == 0x0f, end[6] == 0x05 else { return nil }
+        return end.integer(at: 1, as: Int32.self).map(Int.init)
+    }
+
     public static let systemCalls = SystemCallNumbers(
-        read: 0, write: 1, close: 3, fstat: 5, lseek: 8, mmap: 9, munmap: 11, brk: 12, rtSigreturn: 15,
+        restartSyscall: 219, read: 0, write: 1, close: 3, fstat: 5, lseek: 8, mmap: 9, munmap: 11, brk: 12, rtSigreturn: 15,
         rtSigprocmask: 14, futex: 202, openat: 257, newfstatat: 262, uname: 63, open: 2, stat: 4, readv: 19, poll: 7,
         ppoll: 271, select: 23, pselect6: 270, nanosleep: 35, clockNanosleep: 230, epollWait: 232, epollPwait: 281,
         epollPwait2: 441, accept: 43, accept4: 288, connect: 42, recvfrom: 45, recvmsg: 47, recvmmsg: 299, sendto: 44,
@@ -84,6 +91,16 @@ public enum X86_64: Architecture {
             // The `syscall` instruction is two bytes long, and takes its number from rax.
             self[.rip] &-= 2
             self[.rax] = self[.origRAX]
+        }
+
+        public mutating func rewindSystemCall(to number: Int) {
+            self[.rip] &-= 2
+            self[.rax] = UInt64(number)
+        }
+
+        public func isAtSamePlace(as other: Registers) -> Bool {
+            let preserved: [Word] = [.rip, .rsp, .rbp, .rbx, .r12, .r13, .r14, .r15, .fsBase, .gsBase]
+            return preserved.allSatisfy { self[$0] == other[$0] }
         }
 
         /// rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, rip: DWARF's numbers, which libunwind keeps.

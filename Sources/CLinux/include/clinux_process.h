@@ -7,9 +7,13 @@
 int clinux_robust_list(int tid, uint64_t *head);
 /// openat2(2) with RESOLVE_IN_ROOT: absolute links inside `root` stay inside it. A descriptor or a negative errno.
 int clinux_open_in_root(int root, const char *path, int flags);
+/// The same, with another user's and group's rights to files (setfsuid(2)) for the length of this call.
+int clinux_open_as(int root, const char *path, int flags, unsigned user, unsigned group);
 int clinux_pidfd_open(int pid);
 int clinux_pidfd_getfd(int pidfd, int fd);
 int clinux_gettid(void);
+/// pipe2(2) with O_CLOEXEC.
+int clinux_pipe(int ends[2]);
 /// prctl(PR_SET_TIMERSLACK): how late, in nanoseconds, the kernel may wake this thread.
 int clinux_set_timer_slack(unsigned long nanoseconds);
 /// prctl(PR_SET_PDEATHSIG): the signal this process gets when the thread that started it ends.

@@ -35,7 +35,7 @@ struct GlibcJudge {
         }
         switch loaded {
         case .known(let loaded):
-            if let edited = editedServers(state, loaded) { return pinned(.editedState, "\(differs); \(edited)") }
+            if let edited = editedServers(state, loaded) { return pinned(.ownServers, "\(differs); \(edited)") }
             let changed = state.options.symmetricDifference(loaded.options)
             if !changed.isEmpty || state.timeout != loaded.timeout || state.attempts != loaded.attempts
                 || state.ndots != loaded.ndots
@@ -47,11 +47,11 @@ struct GlibcJudge {
                     return pinned(.lostReply, "\(differs); \(lostReplyText)")
                 }
                 return pinned(
-                    .editedState, "\(differs); the application changed its options, which switches the reload off")
+                    .ownOptions, "\(differs); the application changed its options, which switches the reload off")
             }
             return following(differs)
         case .detached:
-            return pinned(.editedState, "\(differs); its servers are the application's own")
+            return pinned(.ownServers, "\(differs); its servers are the application's own")
         case .unknown:
             // Without the table only the bits speak: set and not asked for, by the file as it is now.
             let sticky = state.options.intersection(.lostReply).subtracting(GlibcOptionBits(expected.options.flags))
@@ -69,7 +69,7 @@ struct GlibcJudge {
     }
 
     private func pinned(_ reason: PinReason, _ text: String) -> Diagnosis {
-        Diagnosis(.pinned, reason: reason.rawValue, text)
+        Diagnosis(pinned: reason, text)
     }
 
     private func following(_ differs: String) -> Diagnosis {

@@ -6,7 +6,7 @@ import Tracing
 /// glibc as it lies in one process: its version, its entry points, and where threads keep their resolver state.
 public struct GlibcLibrary: Sendable {
     public let path: String
-    /// Such as `2.36`, from the newest version the library defines.
+    /// Such as `2.36`.
     public let version: String
     public let buildID: String?
     /// `__res_init`
@@ -66,7 +66,7 @@ public struct GlibcLibrary: Sendable {
         #endif
 
         path = module.path
-        version = image.newestVersion(prefix: "GLIBC_") ?? "?"
+        version = GlibcLibrary.version(of: image, images.memory)
         buildID = image.buildID
         reinitialize = function.value
         stateOffset = try images.memory.load(slot.place)
@@ -81,6 +81,19 @@ public struct GlibcLibrary: Sendable {
         }
         signalReturn = GlibcLibrary.findSignalReturn(module, images.memory)
         writableRanges = module.writableRanges
+    }
+
+    /// What `gnu_get_libc_version` would return. Symbol versions tell less: 2.31 added none on x86-64.
+    private static func version(of image: DynamicImage, _ memory: ProcessMemory) -> String {
+        if let function = image.definition(of: "gnu_get_libc_version"),
+            let code = try? memory.read(function.value, count: 16),
+            let text = GlibcMachineCode.returnedAddress(code, at: function.value),
+            let version = try? memory.readString(text, limit: 16),
+            version.allSatisfy({ $0.isNumber || $0 == "." }), version.hasPrefix("2.")
+        {
+            return version
+        }
+        return image.newestVersion(prefix: "GLIBC_") ?? "2"
     }
 
     /// libc enters rt_sigreturn in one place, which every signal handler returns to.

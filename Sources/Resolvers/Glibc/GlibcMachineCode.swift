@@ -39,6 +39,18 @@ enum GlibcMachineCode {
         #endif
     }
 
+    /// The address returned by `lea text(%rip),%rax; ret`.
+    static func returnedAddress(_ code: [UInt8], at address: UInt64) -> UInt64? {
+        #if arch(x86_64)
+            let start = code.starts(with: endbr64) ? endbr64.count : 0
+            guard code.count >= start + 8, Array(code[start..<start + 3]) == [0x48, 0x8d, 0x05], code[start + 7] == 0xc3
+            else { return nil }
+            return relative(code, displacementAt: start + 3, address)
+        #else
+            return nil
+        #endif
+    }
+
     private static let endbr64: [UInt8] = [0xf3, 0x0f, 0x1e, 0xfa]
 
     private static func relative(_ code: [UInt8], displacementAt offset: Int, _ address: UInt64) -> UInt64? {

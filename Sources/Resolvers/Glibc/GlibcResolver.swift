@@ -75,7 +75,7 @@ public final class GlibcResolver {
     private func opaque(_ thread: ThreadID, _ why: String) -> GlibcReading {
         GlibcReading(
             thread: thread, state: nil, configuration: nil, isLookingUp: false, lookup: nil,
-            diagnosis: Diagnosis(.opaque, reason: "unreadable", why), singleRequest: nil, threadPointer: nil, pause: nil)
+            diagnosis: Diagnosis(.opaque, why), singleRequest: nil, threadPointer: nil, pause: nil)
     }
 
     private func lookup(_ thread: ThreadID, _ state: GlibcThreadState, _ pause: inout Double?) -> Lookup? {

@@ -1,0 +1,175 @@
+import Evidence
+import LinuxProcess
+import ResolvConf
+import Resolvers
+import Tracing
+
+/// The way of one thread that resolves with glibc.
+struct GlibcWork {
+    let resolver: GlibcResolver
+    let target: TargetProcess
+
+    /// The reports of some threads, in their order. One that has ended meanwhile is left out.
+    func reports(_ threads: [ThreadID], _ task: ProcessTask) -> [ResolverReport] {
+        let readings = threads.compactMap { try? resolver.read($0) }
+        switch task {
+        case .inspect:
+            return readings.map { ResolverReport($0, resolver.library) }
+        case .plan(let limits):
+            return readings.map { reading in
+                var report = ResolverReport(reading, resolver.library)
+                report.repair = planned(resolver.plan(reading, limits: limits))
+                return report
+            }
+        case .refresh(let limits):
+            let plans = readings.map { resolver.plan($0, limits: limits) }
+            let records = tryUntilDone(readings.count, wait: limits.wait) { index, earlier in
+                resolver.repair(readings[index], plan: plans[index], after: earlier)
+            }
+            return zip(readings, records).map(refreshed)
+        case .reset(let reset):
+            let records = tryUntilDone(readings.count, wait: RepairLimits().wait) { index, earlier in
+                guard readings[index].state?.isInitialized == true else {
+                    return RepairRecord(.refused("the thread has no resolver state yet: nothing to change"))
+                }
+                return resolver.write(readings[index], after: earlier) { reset.writes(for: $0.options) }
+            }
+            return zip(readings, records).map { self.reset($0, $1, reset) }
+        }
+    }
+
+    /// Tries each thread once, then those again that were only at a wrong moment, until the time is up.
+    private func tryUntilDone(
+        _ count: Int, wait: Double, _ attempt: (Int, RepairRecord?) -> RepairRecord
+    ) -> [RepairRecord] {
+        var records = (0..<count).map { attempt($0, nil) }
+        let deadline = MonotonicClock.nanoseconds + UInt64(max(0, wait) * 1e9)
+        var pause: UInt64 = 500
+        while MonotonicClock.nanoseconds < deadline {
+            let pending = records.indices.filter { records[$0].mayRetry }
+            guard !pending.isEmpty else { break }
+            MonotonicClock.sleep(microseconds: pause)
+            pause = min(pause * 2, GlibcWork.longestPause)
+            for index in pending { records[index] = attempt(index, records[index]) }
+        }
+        return records
+    }
+
+    /// Between two tries, in microseconds.
+    private static let longestPause: UInt64 = 50_000
+
+    private func planned(_ plan: GlibcRepairPlan) -> ResolverReport.RepairReport {
+        switch plan {
+        case .nothing: .init(action: "none")
+        case .clear(let bits): .init(action: "clear", result: "planned", note: text(of: bits))
+        case .reinitialize(let bits): .init(action: "reinitialize", result: "planned", note: text(of: bits))
+        case .refuse(let why): .init(action: "refused", reason: why)
+        }
+    }
+
+    private func text(of bits: GlibcOptionBits) -> String? {
+        bits.isEmpty ? nil : "clears \(bits.flags.map(\.rawValue).sorted().joined(separator: ", "))"
+    }
+
+    private func refreshed(_ reading: GlibcReading, _ record: RepairRecord) -> ResolverReport {
+        if case .nothing = record.action {
+            var report = ResolverReport(reading, resolver.library)
+            report.was = report.state
+            report.repair = .init(action: "none")
+            return report
+        }
+        // A call left to itself ends within moments; what is read then is what counts.
+        if case .failed = record.action { MonotonicClock.sleep(microseconds: 20_000) }
+        let after = (try? resolver.read(reading.thread)) ?? reading
+        return ResolverReport(after, resolver.library, was: reading, record: record)
+    }
+
+    private func reset(_ reading: GlibcReading, _ record: RepairRecord, _ reset: ThreadReset) -> ResolverReport {
+        let after = (try? resolver.read(reading.thread)) ?? reading
+        var report = ResolverReport(after, resolver.library, was: reading, record: record)
+        guard case .cleared = record.action else { return report }
+        let isSeen = after.configuration.map { reset.isSeen(in: $0, options: after.state?.options ?? []) } ?? false
+        report.repair?.action = "reset"
+        report.repair?.result = isSeen ? "done" : "failed"
+        report.evidence = .init(readBack: isSeen ? "matches" : "differs")
+        return report
+    }
+}
+
+extension ResolverReport {
+    init(_ reading: GlibcReading, _ library: GlibcLibrary) {
+        self.init(library: "glibc", path: library.path, state: reading.diagnosis.state.rawValue)
+        version = library.version
+        thread = reading.thread.rawValue
+        reason = reading.diagnosis.pin?.word ?? (reading.diagnosis.state == .opaque ? "unreadable" : nil)
+        explanation = reading.diagnosis.explanation
+        if let configuration = reading.configuration {
+            nameservers = configuration.nameservers.map(\.description)
+            search = configuration.search
+            let flags = configuration.options.flags.map(\.rawValue).sorted() + configuration.otherFlags
+            options = .init(
+                ndots: configuration.options.ndots, timeout: configuration.options.timeout,
+                attempts: configuration.options.attempts, flags: flags)
+        }
+        if let single = reading.singleRequest {
+            singleRequest = .init(
+                options: single.inOptions.map(\.rawValue).sorted(),
+                privateFlags: single.inPrivateFlags.map(\.rawValue).sorted(), askedFor: single.isAskedFor)
+        }
+        lookup = reading.lookup.map { LookupReport($0) }
+        if lookup == nil && reading.isLookingUp { lookup = .init() }
+        heldMicroseconds = reading.pause.map { $0.rounded() }
+    }
+
+    /// After a repair.
+    init(
+        _ reading: GlibcReading, _ library: GlibcLibrary, was before: GlibcReading, record: RepairRecord
+    ) {
+        self.init(reading, library)
+        was = before.diagnosis.state.rawValue
+        var repair = RepairReport(action: "none")
+        switch record.action {
+        case .nothing: break
+        case .cleared:
+            repair.action = "clear"
+            repair.result = "done"
+        case .reinitialized:
+            repair.action = "reinitialize"
+            repair.result = "done"
+        case .deferred(let what):
+            repair.action = "deferred"
+            repair.reason = "waits for \(what)"
+        case .refused(let why):
+            repair.action = "refused"
+            repair.reason = why
+        case .failed(let why):
+            repair.action = "reinitialize"
+            repair.result = "failed"
+            repair.reason = why
+        }
+        repair.note = record.note
+        repair.pauseMicroseconds = record.pause.map { ($0 * 10).rounded() / 10 }
+        self.repair = repair
+        if reading.state != nil, record.action == .reinitialized || record.action == .cleared {
+            let isHealed = reading.diagnosis.state == .current || reading.diagnosis.state == .following
+            let file = record.action == .reinitialized
+                ? FileEvidence(of: TargetProcess.resolvConfPath, in: record.systemCalls).rawValue : nil
+            let matches = record.action == .reinitialized ? reading.diagnosis.state == .current : isHealed
+            evidence = .init(file: file, readBack: matches ? "matches" : "differs")
+            if !isHealed { self.repair?.result = "failed" }
+        }
+    }
+}
+
+extension ResolverReport.LookupReport {
+    init(_ lookup: Lookup) {
+        call = lookup.call
+        name = lookup.name
+        type = lookup.recordType
+        server = lookup.server?.description
+        transport = lookup.transport
+        forSeconds = lookup.seconds.map { ($0 * 10).rounded() / 10 }
+        let peers = lookup.sockets.sorted { $0.key < $1.key }.map { "\($0.key) -> \($0.value)" }
+        sockets = peers.isEmpty ? nil : peers
+    }
+}

@@ -1,0 +1,119 @@
+import Evidence
+import LinuxProcess
+import ResolvConf
+import Resolvers
+import Tracing
+
+/// What is to be done with a process.
+public enum ProcessTask: Codable, Sendable, Equatable {
+    case inspect
+    case refresh(RepairLimits)
+    /// Says what a refresh would do, and does nothing.
+    case plan(RepairLimits)
+    case reset(ThreadReset)
+}
+
+/// The way of one process: snapshot, diagnosis, repair, evidence, report. For one thread's use.
+public struct ProcessWork {
+    let target: TargetProcess
+
+    /// Does a task and never throws: what goes wrong stands in the report.
+    public static func perform(_ task: ProcessTask, on id: ProcessID) -> ProcessReport {
+        do {
+            return try ProcessWork(target: TargetProcess(id)).report(task)
+        } catch {
+            return ProcessReport(failed: id, error)
+        }
+    }
+
+    private func report(_ task: ProcessTask) throws(TargetError) -> ProcessReport {
+        var report = ProcessReport(pid: target.id.rawValue)
+        report.name = target.name
+        report.executable = target.executable
+        report.resolvConf = fileReport()
+        report.namespaces = namespaceReport()
+
+        let before = try? SessionCensus(of: target.id)
+        for resolver in Resolver.find(in: target) {
+            report.resolvers += try resolverReports(resolver, task)
+        }
+        guard target.isSame else { throw .gone(target.id) }
+        if case .refresh = task, let before, let after = try? SessionCensus(of: target.id) {
+            report.sessions = .init(
+                before: before.sockets.count, after: after.sockets.count, lost: before.lost(since: after).count)
+        }
+        return report
+    }
+
+    private func resolverReports(_ resolver: Resolver, _ task: ProcessTask) throws(TargetError) -> [ResolverReport] {
+        switch resolver {
+        case .musl(let musl):
+            return [ResolverReport(musl)]
+        case .opaque(let library, let path, let reason):
+            return [ResolverReport(opaque: library, path: path, reason)]
+        case .glibc(let glibc):
+            let threads: [ThreadID]
+            do {
+                threads = try target.id.threads()
+            } catch {
+                throw TargetError(error, process: target.id)
+            }
+            return GlibcWork(resolver: glibc, target: target).reports(threads.filter(task.concerns), task)
+        }
+    }
+
+    private func fileReport() -> ProcessReport.FileReport {
+        var report = ProcessReport.FileReport(path: TargetProcess.resolvConfPath)
+        switch target.file {
+        case .success(let file):
+            report.nameservers = file.nameservers.map(\.description)
+            report.search = file.search ?? []
+            report.options = file.options
+        case .failure(let error):
+            report.error = error.description
+        }
+        return report
+    }
+
+    private func namespaceReport() -> ProcessReport.NamespaceReport? {
+        guard let mount = try? target.id.namespaceName(.mount), let network = try? target.id.namespaceName(.network)
+        else { return nil }
+        return .init(mount: mount, network: network)
+    }
+}
+
+extension ProcessTask {
+    func concerns(_ thread: ThreadID) -> Bool {
+        guard case .reset(let reset) = self, let chosen = reset.thread else { return true }
+        return chosen == thread.rawValue
+    }
+}
+
+extension ProcessReport {
+    init(failed id: ProcessID, _ error: TargetError) {
+        self.init(pid: id.rawValue)
+        self.error = error.description
+        errorCode = error.exitStatus.rawValue
+        name = try? id.name()
+        if case .thirtyTwoBit = error {
+            resolvers = [
+                ResolverReport(
+                    opaque: "unknown", path: (try? id.executable()) ?? "", OpaqueReason("a 32-bit process is not supported"))
+            ]
+        }
+    }
+}
+
+extension ResolverReport {
+    init(_ musl: MuslResolver) {
+        self.init(library: "musl", path: musl.path, state: ResolverState.current.rawValue)
+        explanation = "musl reads the file at every lookup: never stale"
+        repair = .init(action: "none")
+    }
+
+    init(opaque library: String, path: String, _ reason: OpaqueReason) {
+        self.init(library: library, path: path, state: ResolverState.opaque.rawValue)
+        self.reason = "unreadable"
+        explanation = reason.description
+    }
+}

@@ -1,0 +1,323 @@
+import ELFImage
+import LinuxProcess
+import ResolvConf
+import Tracing
+
+/// How far a refresh may go.
+public struct RepairLimits: Sendable, Equatable, Codable {
+    /// Code may be run in the process.
+    public var mayCall = true
+    /// What is `current` or `following` is initialised anew as well, and options that the application changed are dropped.
+    public var isForced = false
+    /// Seconds to wait for a safe point.
+    public var wait = 2.0
+
+    public init() {}
+}
+
+/// What is to be done about a thread.
+public enum GlibcRepairPlan: Sendable, Equatable {
+    case nothing
+    /// Only option bits are to be written.
+    case clear(GlibcOptionBits)
+    /// `__res_init` is to be called, after clearing bits.
+    case reinitialize(clearing: GlibcOptionBits)
+    case refuse(String)
+}
+
+/// What was done.
+public struct RepairRecord: Sendable, Equatable {
+    public enum Action: Sendable, Equatable {
+        case nothing
+        case cleared
+        case reinitialized
+        /// Not yet: what it waits for.
+        case deferred(String)
+        case refused(String)
+        /// It was begun and did not come out as it should.
+        case failed(String)
+    }
+
+    public var action: Action
+    /// A remark on what was done instead of more.
+    public var note: String?
+    /// The longest that the thread was held at a time, in microseconds.
+    public var pause: Double?
+    /// What the injected call did.
+    public var systemCalls: [ObservedSystemCall] = []
+    /// The obstacle may pass: another try is worth while.
+    public var mayRetry = false
+    /// Option bits that have been cleared already.
+    var cleared: GlibcOptionBits = []
+
+    public init(_ action: Action) {
+        self.action = action
+    }
+
+    mutating func count(pause: Double) { self.pause = max(self.pause ?? 0, pause) }
+}
+
+extension GlibcResolver {
+    /// What a refresh should do about a reading.
+    public func plan(_ reading: GlibcReading, limits: RepairLimits) -> GlibcRepairPlan {
+        func reinitializing(clearing bits: GlibcOptionBits) -> GlibcRepairPlan {
+            guard limits.mayCall else { return bits.isEmpty ? .nothing : .clear(bits) }
+            return .reinitialize(clearing: bits)
+        }
+        switch reading.diagnosis.state {
+        case .idle, .opaque:
+            return .nothing
+        case .current, .following:
+            return limits.isForced ? reinitializing(clearing: []) : .nothing
+        case .pinned:
+            break
+        }
+        guard let state = reading.state, let pin = reading.diagnosis.pin else { return .nothing }
+        if case .failure(let error) = target.file {
+            return .refuse("its \(TargetProcess.resolvConfPath) cannot be read (\(error)): its libc would ask 127.0.0.1")
+        }
+        let asked = GlibcOptionBits(target.expected.options.flags)
+        switch pin {
+        case .lostReply:
+            return reinitializing(clearing: state.options.intersection(.lostReply).subtracting(asked))
+        case .noReload:
+            return reinitializing(
+                clearing: state.options.intersection([.noReload, .singleRequest, .singleRequestReopen]).subtracting(asked)
+                    .union(.noReload))
+        case .ownOptions:
+            guard limits.isForced else {
+                return .refuse("the application changed its options itself; --force initialises it all the same")
+            }
+            return reinitializing(clearing: state.options.intersection(.lostReply).subtracting(asked))
+        case .ownServers:
+            return .refuse("its servers are the application's own, which repoint never overwrites")
+        case .oldLibc:
+            return .refuse("glibc before 2.26 has its own rules, which this release does not know yet: restart it")
+        }
+    }
+
+    /// Tries once to carry out a plan on a thread. Where the record says that a retry may help, the caller decides how long.
+    ///
+    /// - Parameter earlier: the record of the try before, whose work is not done again.
+    public func repair(_ reading: GlibcReading, plan: GlibcRepairPlan, after earlier: RepairRecord? = nil) -> RepairRecord {
+        var record = earlier ?? RepairRecord(.nothing)
+        record.mayRetry = false
+        record.note = nil
+        switch plan {
+        case .nothing:
+            break
+        case .refuse(let why):
+            record.action = .refused(why)
+        case .clear(let bits):
+            clear(bits, reading, &record)
+        case .reinitialize(let bits):
+            reinitialize(clearing: bits, reading, &record)
+        }
+        return record
+    }
+
+    // MARK: Fields
+
+    /// Tries once to write fields of a thread's state, with the thread held or seen to sleep.
+    ///
+    /// - Parameter fields: made from the state as it is at that moment.
+    public func write(
+        _ reading: GlibcReading, after earlier: RepairRecord? = nil, fields: (GlibcThreadState) -> [GlibcFieldWrite]
+    ) -> RepairRecord {
+        var record = earlier ?? RepairRecord(.nothing)
+        record.mayRetry = false
+        guard let pointer = reading.threadPointer else {
+            record.action = .refused("its state cannot be read")
+            return record
+        }
+        do {
+            let held = try HeldThread(reading.thread, in: target.id, images: target.images)
+            let result = Result { try apply(fields, pointer) }
+            record.count(pause: held.release())
+            try result.get()
+            record.action = .cleared
+        } catch let error as HoldError {
+            switch error {
+            case .gone:
+                record.action = .failed("the thread has ended")
+            case .stopped, .noticeable:
+                // It cannot be held unnoticed, but it does not run either.
+                if (try? applyAsleep(fields, pointer, reading.thread)) == true {
+                    record.action = .cleared
+                } else {
+                    record.postpone("a moment when it can be written to: \(error)", mayRetry: error.isPassing)
+                }
+            default:
+                record.postpone("a moment when it can be written to: \(error)", mayRetry: error.isPassing)
+            }
+        } catch {
+            record.action = .failed("\(error)")
+        }
+        return record
+    }
+
+    private func clear(_ bits: GlibcOptionBits, _ reading: GlibcReading, _ record: inout RepairRecord) {
+        guard !record.cleared.isSuperset(of: bits) else { return }
+        record = write(reading, after: record) { [.options($0.options.subtracting(bits))] }
+        if record.action == .cleared { record.cleared.formUnion(bits) }
+    }
+
+    private func apply(_ fields: (GlibcThreadState) -> [GlibcFieldWrite], _ pointer: UInt64) throws {
+        let memory = target.images.memory
+        let state = try library.state(threadPointer: pointer, memory: memory)
+        for field in fields(state) { try field.write(to: state.address, memory: memory) }
+    }
+
+    /// Writes to a thread that sleeps outside of the resolver, and sees that it slept all the while.
+    private func applyAsleep(_ fields: (GlibcThreadState) -> [GlibcFieldWrite], _ pointer: UInt64, _ thread: ThreadID)
+        throws -> Bool
+    {
+        let before = try Sleep(of: thread, in: target.id)
+        guard before.isAsleep,
+            try library.isLookingUp(threadPointer: pointer, memory: target.images.memory) == false
+        else { return false }
+        try apply(fields, pointer)
+        return try Sleep(of: thread, in: target.id) == before
+    }
+
+    // MARK: The call
+
+    private func reinitialize(clearing bits: GlibcOptionBits, _ reading: GlibcReading, _ record: inout RepairRecord) {
+        guard let pointer = reading.threadPointer, let signalReturn = library.signalReturn,
+            library.contextOffset != nil
+        else {
+            record.action = .refused("this libc's code is not laid out in a way that is known")
+            return
+        }
+        guard target.canReadFile() else {
+            record.action = .refused(
+                "the process may not read its \(TargetProcess.resolvConfPath): its libc would ask 127.0.0.1")
+            return
+        }
+        // The gentler rung first: from here on the thread's own reload works again, whatever comes of the call.
+        if !bits.isEmpty {
+            clear(bits, reading, &record)
+            guard record.action == .cleared else { return }
+        }
+        switch attempt(CallTarget(function: library.reinitialize, signalReturn: signalReturn), reading.thread, pointer, &record) {
+        case .done(let outcome):
+            record.systemCalls = outcome.systemCalls
+            record.action = .reinitialized
+            if case .leftToHeal(let why) = outcome.end {
+                record.action = .failed("the call was left to finish by itself: \(why)")
+            }
+        case .never(let why):
+            record.noCall(.refused(why), because: why)
+        case .notNow(let why):
+            record.noCall(.deferred("a safe point: \(why)"), because: why)
+            record.mayRetry = true
+        case .gone:
+            record.action = .failed("the thread has ended")
+        }
+    }
+
+    private enum Attempt {
+        case done(CallOutcome)
+        case notNow(String)
+        case never(String)
+        case gone
+    }
+
+    /// One try: judge a snapshot while the thread runs, then hold it, see that nothing moved, and call.
+    private func attempt(_ call: CallTarget, _ thread: ThreadID, _ pointer: UInt64, _ record: inout RepairRecord) -> Attempt {
+        let memory = target.images.memory
+        do {
+            let rehearsal = try HeldThread(thread, in: target.id, images: target.images)
+            let registers = rehearsal.registers
+            let hindrance = CallConditions.hindrance(in: rehearsal)
+            record.count(pause: rehearsal.release())
+            if let hindrance { return .never(hindrance) }
+
+            let snapshot = try StackSnapshot(registers, catalog: target.images)
+            let stack = target.unwinder.walk(snapshot)
+            let interrupted: Int
+            switch SafePoint.judge(
+                snapshot, stack: stack, thread: thread, in: target.id,
+                stackStart: target.stackStart, threadPointer: pointer, images: target.images)
+            {
+            case .safe(let systemCall): interrupted = systemCall
+            case .unsafe(let why): return .notNow(why)
+            case .never(let why): return .never(why)
+            }
+
+            let held = try HeldThread(thread, in: target.id, images: target.images)
+            guard snapshot.isStill(held, stack: stack, memory: memory) else {
+                record.count(pause: held.release())
+                return .notNow("it moved on while it was judged")
+            }
+            guard try library.isLookingUp(threadPointer: pointer, memory: memory) == false else {
+                record.count(pause: held.release())
+                return .notNow("a lookup is under way in it")
+            }
+            let outcome = try held.call(call, interrupting: interrupted)
+            record.count(pause: outcome.pause)
+            return .done(outcome)
+        } catch let error as HoldError {
+            if error == .gone { return .gone }
+            return error.isPassing ? .notNow(error.description) : .never(error.description)
+        } catch let refusal as CallRefusal {
+            return .never(refusal.description)
+        } catch {
+            return .notNow("\(error)")
+        }
+    }
+}
+
+/// One field of a thread's state, written alone.
+public enum GlibcFieldWrite: Sendable, Equatable {
+    case options(GlibcOptionBits)
+    case timeout(Int)
+    case attempts(Int)
+    case ndots(Int)
+
+    func write(to state: UInt64, memory: ProcessMemory) throws(SystemError) {
+        switch self {
+        case .options(let bits): try memory.store(bits.rawValue, to: state + UInt64(GlibcThreadState.Offset.options))
+        case .timeout(let value): try memory.store(Int32(value), to: state + UInt64(GlibcThreadState.Offset.timeout))
+        case .attempts(let value): try memory.store(Int32(value), to: state + UInt64(GlibcThreadState.Offset.attempts))
+        case .ndots(let value):
+            // Four bits of a byte; the other four are the length of the sort list.
+            let address = state + UInt64(GlibcThreadState.Offset.ndots)
+            let byte: UInt8 = try memory.load(address)
+            try memory.store(byte & 0xf0 | UInt8(value & 0xf), to: address)
+        }
+    }
+}
+
+extension RepairRecord {
+    /// No call could be made. Where bits were cleared the thread reloads by itself at its next lookup all the same.
+    mutating func noCall(_ action: Action, because why: String) {
+        if cleared.isEmpty {
+            self.action = action
+        } else {
+            self.action = .cleared
+            note = "not re-initialised at once: \(why)"
+        }
+    }
+
+    mutating func postpone(_ what: String, mayRetry: Bool) {
+        action = mayRetry ? .deferred(what) : .refused(what)
+        self.mayRetry = mayRetry
+    }
+}
+
+/// That a thread does not run, and where it sleeps: equal twice, it did not run in between.
+private struct Sleep: Equatable {
+    let state: ProcessStat.State
+    let call: BlockedSystemCall?
+    let switches: UInt64
+
+    init(of thread: ThreadID, in process: ProcessID) throws(SystemError) {
+        let status = try ProcessStatus(of: thread, in: process)
+        state = try ProcessStat(of: thread, in: process).state
+        call = try BlockedSystemCall(of: thread, in: process)
+        switches = status.voluntarySwitches + status.involuntarySwitches
+    }
+
+    var isAsleep: Bool { state == .stopped || call != nil }
+}

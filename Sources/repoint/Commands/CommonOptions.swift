@@ -1,0 +1,96 @@
+import ArgumentParser
+import Glibc
+import LinuxProcess
+import Refresh
+import Resolvers
+
+/// What every command takes.
+struct OutputOptions: ParsableArguments {
+    @Flag(name: .long, help: "Print one JSON document instead of a table.")
+    var json = false
+
+    @Flag(name: .long, help: "Say more: every thread by itself, and why each state is what it is.")
+    var verbose = false
+
+    /// Prints a report in the form asked for.
+    func show(_ report: Report) throws {
+        if json {
+            print(try report.json())
+        } else {
+            Console.write(ReportTable(report, isVerbose: verbose).text, to: STDOUT_FILENO)
+        }
+    }
+}
+
+/// The processes that a command works on.
+struct TargetArguments: ParsableArguments {
+    @Argument(help: ArgumentHelp("A process by its PID, or all processes of a command name.", valueName: "pid|name"))
+    var targets: [String] = []
+
+    func validate() throws {
+        for word in targets {
+            guard let number = Int(word) else { continue }
+            guard number > 0, number <= Int(Int32.max) else { throw ValidationError("\(word) is no PID") }
+        }
+    }
+}
+
+/// Runs a task on the chosen processes and prints what came of it.
+struct TaskRunner {
+    let command: String
+    let output: OutputOptions
+
+    /// - Returns: the exit code.
+    func run(_ task: ProcessTask, on words: [String], all: Bool, keep: (ProcessReport) -> Bool = { _ in true }) throws
+        -> ExitStatus
+    {
+        signal(SIGPIPE, SIG_IGN)
+        let selection: TargetSelection
+        let reports: [ProcessReport]
+        do {
+            selection = try TargetSelection(words: words, all: all)
+            let progress = Console.Progress(of: selection.ids.count)
+            let pool = WorkerPool(arguments: ["worker"], workerCount: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+            reports = try pool.perform(task, on: selection.ids) { progress.report($0) }
+        } catch {
+            throw CommandFailure(status: .defect, message: "\(error)")
+        }
+        // Among all processes of a host some end while one looks, which is nobody's fault.
+        let isNamed = { (report: ProcessReport) in !all || words.contains("\(report.pid)") }
+        let shown = reports.filter { keep($0) && (isNamed($0) || $0.errorCode != ExitStatus.gone.rawValue) }
+        try show(shown, selection.errors)
+        return status(of: shown, selection.errors, task)
+    }
+
+    /// A single process that could not be worked on is worth one clear line, not a table.
+    private func show(_ reports: [ProcessReport], _ errors: [TargetError]) throws {
+        for error in errors { Console.diagnose(error.description) }
+        for report in reports { if let error = report.error { Console.diagnose(error) } }
+        let isWorthShowing = reports.contains { $0.error == nil } || errors.isEmpty && reports.isEmpty
+        guard output.json || isWorthShowing else { return }
+        try output.show(Report(command: command, processes: output.json ? reports : reports.filter { $0.error == nil }))
+    }
+
+    private func status(of reports: [ProcessReport], _ errors: [TargetError], _ task: ProcessTask) -> ExitStatus {
+        let isAnyDone = reports.contains { $0.error == nil }
+        let failures = errors.map(\.exitStatus) + reports.compactMap { $0.errorCode.flatMap(ExitStatus.init) }
+        if let failure = failures.first { return isAnyDone ? .inPart : failure }
+        if case .inspect = task { return .done }
+        return reports.allSatisfy(isDone) ? .done : .inPart
+    }
+
+    /// Nothing in it stayed pinned, deferred or refused, and what was done is seen.
+    private func isDone(_ report: ProcessReport) -> Bool {
+        if let sessions = report.sessions, sessions.lost > 0 { return false }
+        return report.resolvers.allSatisfy { resolver in
+            switch resolver.repair?.action {
+            case "deferred", "refused": false
+            case "reset": resolver.repair?.result == "done"
+            case "none", nil: resolver.state != ResolverState.pinned.rawValue && resolver.state != "opaque"
+            default:
+                resolver.repair?.result == "planned"
+                    || resolver.repair?.result == "done" && resolver.evidence?.readBack == "matches"
+            }
+        }
+    }
+}
