@@ -1,6 +1,7 @@
 #include "clinux_ptrace.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
@@ -43,6 +44,15 @@ int clinux_ptrace_getsigmask(int tid, uint64_t *mask) {
 
 int clinux_ptrace_setsigmask(int tid, uint64_t mask) {
     return ptrace(PTRACE_SETSIGMASK, tid, (long)CLINUX_SIGSET_BYTES, &mask) == 0 ? 0 : -errno;
+}
+
+int clinux_ptrace_queued_signals(int tid, int shared, int32_t *signals, int room) {
+    siginfo_t queued[16];
+    struct __ptrace_peeksiginfo_args args = {0, shared ? PTRACE_PEEKSIGINFO_SHARED : 0, room < 16 ? room : 16};
+    long count = ptrace(PTRACE_PEEKSIGINFO, tid, &args, queued);
+    if (count < 0) return -errno;
+    for (long i = 0; i < count; i++) signals[i] = queued[i].si_signo;
+    return (int)count;
 }
 
 long clinux_ptrace_seccomp_filter(int tid, unsigned long index, uint64_t *instructions) {

@@ -75,6 +75,8 @@ public enum AArch64: Architecture {
         public func unwindRegister(_ number: Int) -> UInt64? { words.indices.contains(number) ? words[number] : nil }
     }
 
+    public static func prepare() {}
+
     public static func callFrame(_ call: CallPreparation<Registers>) throws(CallRefusal) -> CallFrame<Registers> {
         throw CallRefusal("calls into a process have not been tried on aarch64: use --no-inject")
     }

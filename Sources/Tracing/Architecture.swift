@@ -29,6 +29,8 @@ public protocol Architecture: Sendable {
     /// where another way of making one was used.
     static func systemCallNumber(before code: ArraySlice<UInt8>) -> Int?
 
+    /// Finds out in advance what would take long while a thread is held.
+    static func prepare()
     /// Lays out a signal frame on the thread's own stack, and the registers that start a call which returns into it.
     static func callFrame(_ call: CallPreparation<Registers>) throws(CallRefusal) -> CallFrame<Registers>
 }

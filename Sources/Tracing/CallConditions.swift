@@ -18,26 +18,45 @@ public enum CallConditions {
         ]
     }()
 
-    /// - Returns: why no call may be made in a held thread; nil where nothing stands against it.
-    public static func hindrance(in held: borrowing HeldThread) -> String? {
-        guard let status = try? ProcessStatus(of: held.thread, in: held.process) else { return "its status cannot be read" }
+    /// Looks at a thread before it is held.
+    ///
+    /// - Returns: why no call may be made in it; nil where nothing stands against it, but for what its filter says.
+    public static func hindrance(_ status: ProcessStatus) -> String? {
         if status.hasShadowStack {
             return "its shadow stack (x86 control-flow enforcement) forbids returning where nothing was called from"
         }
-        var isDispatched: Int32 = 0
-        if clinux_ptrace_user_dispatch(held.thread.rawValue, &isDispatched) == 0, isDispatched != 0 {
-            return "its system calls are redirected (prctl PR_SET_SYSCALL_USER_DISPATCH)"
-        }
-        switch status.seccomp {
-        case .disabled:
-            return nil
-        case .strict:
-            return "strict seccomp mode kills it at the first open"
-        case .filter:
-            do {
-                let filter = try SeccompFilter(of: held)
-                return filter.firstHindered(of: systemCalls).map { "its seccomp filter does not allow \($0.name)" }
+        return status.seccomp == .strict ? "strict seccomp mode kills it at the first open" : nil
+    }
+
+    /// What only a held thread tells.
+    public struct Findings: Sendable {
+        let isDispatched: Bool
+        let filter: Result<SeccompFilter, SystemError>?
+
+        /// Asks the kernel; quick, and judged after the thread was released.
+        public init(of held: borrowing HeldThread, _ status: ProcessStatus) {
+            var active: Int32 = 0
+            isDispatched = clinux_ptrace_user_dispatch(held.thread.rawValue, &active) == 0 && active != 0
+            guard status.seccomp == .filter else {
+                filter = nil
+                return
+            }
+            do throws(SystemError) {
+                filter = .success(try SeccompFilter(of: held))
             } catch {
+                filter = .failure(error)
+            }
+        }
+
+        /// Why no call may be made in the thread.
+        public var hindrance: String? {
+            if isDispatched { return "its system calls are redirected (prctl PR_SET_SYSCALL_USER_DISPATCH)" }
+            switch filter {
+            case nil:
+                return nil
+            case .success(let filter):
+                return filter.firstHindered(of: systemCalls).map { "its seccomp filter does not allow \($0.name)" }
+            case .failure(let error):
                 return "its seccomp filter cannot be read (CAP_SYS_ADMIN and CONFIG_CHECKPOINT_RESTORE): \(error)"
             }
         }

@@ -163,9 +163,7 @@ public struct HeldThread: ~Copyable {
     ) throws(HoldError) -> Native.Registers {
         guard let call = registers.systemCall, registers.returnValue == -Int64(EINTR) else { return registers }
         // A signal that is due would have ended the call with EINTR anyway, and its handler is about to run.
-        guard let status = try? ProcessStatus(of: thread, in: process), !status.hasDeliverableSignal else {
-            return registers
-        }
+        guard !hasDeliverableSignal(thread) else { return registers }
         var again = registers
         again.rewindSystemCall()
         // Only the wait that was timed may be shortened; one that began since then has all of its time left.
@@ -178,6 +176,20 @@ public struct HeldThread: ~Copyable {
             again.setArgument(argument, UInt64(UInt32(rest.rounded(.up))))
         }
         return again
+    }
+
+    /// A signal is queued for the thread or its process that the thread does not block. Asked of ptrace: /proc takes longer,
+    /// and the thread is held meanwhile.
+    private static func hasDeliverableSignal(_ thread: ThreadID) -> Bool {
+        var blocked: UInt64 = 0
+        guard clinux_ptrace_getsigmask(thread.rawValue, &blocked) == 0 else { return true }
+        var signals = [Int32](repeating: 0, count: 16)
+        for isShared in [Int32(0), 1] {
+            let count = clinux_ptrace_queued_signals(thread.rawValue, isShared, &signals, 16)
+            guard count >= 0 else { return true }
+            if signals.prefix(Int(count)).contains(where: { blocked & (1 << UInt64($0 - 1)) == 0 }) { return true }
+        }
+        return false
     }
 
     // MARK: Registers

@@ -150,6 +150,17 @@ public enum X86_64: Architecture {
     /// AMX tile configuration and data: not part of a thread's state unless it asked for them.
     private static let dynamicFeatures: UInt64 = 1 << 17 | 1 << 18
 
+    /// Where each of the XSAVE components ends, by their bits. Found out once: in a virtual machine each CPUID leaves it.
+    private static let componentEnds = (0..<63).map { clinux_xstate_size(1 << UInt64($0)) }
+
+    private static func vectorSize(of features: UInt64) -> Int {
+        componentEnds.indices.filter { features >> UInt64($0) & 1 == 1 }.map { componentEnds[$0] }.max() ?? 0
+    }
+
+    public static func prepare() {
+        _ = componentEnds
+    }
+
     public static func callFrame(_ call: CallPreparation<Registers>) throws(CallRefusal) -> CallFrame<Registers> {
         let vectors = try vectorImage(call.vectors)
         let top = call.stackPointer &- redZone
@@ -177,7 +188,7 @@ public enum X86_64: Architecture {
         else { throw CallRefusal("the kernel gives no XSAVE state of the thread") }
         guard inUse & dynamicFeatures == 0 else { throw CallRefusal("the thread uses AMX tiles") }
         let features = enabled & ~dynamicFeatures
-        let size = min(clinux_xstate_size(features), state.count)
+        let size = min(vectorSize(of: features), state.count)
         var image = Array(state[..<size])
         image.replaceSubrange(464..<512, with: repeatElement(0, count: 48))
         image.set(magic1, at: 464)

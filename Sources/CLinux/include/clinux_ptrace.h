@@ -21,6 +21,9 @@ int clinux_ptrace_getregset(int tid, int note, void *buffer, size_t *size);
 int clinux_ptrace_setregset(int tid, int note, const void *buffer, size_t size);
 int clinux_ptrace_getsigmask(int tid, uint64_t *mask);
 int clinux_ptrace_setsigmask(int tid, uint64_t mask);
+/// PTRACE_PEEKSIGINFO: the numbers of the signals that wait for the thread, or for its whole process; at most `room`.
+/// The count, or a negative errno.
+int clinux_ptrace_queued_signals(int tid, int shared, int32_t *signals, int room);
 /// PTRACE_SECCOMP_GET_FILTER: the number of 8-byte instructions of filter `index`, 0 being the one installed last.
 /// `instructions` may be NULL to ask for the count.
 long clinux_ptrace_seccomp_filter(int tid, unsigned long index, uint64_t *instructions);

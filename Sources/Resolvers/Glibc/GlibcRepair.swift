@@ -227,11 +227,14 @@ extension GlibcResolver {
     private func attempt(_ call: CallTarget, _ thread: ThreadID, _ pointer: UInt64, _ record: inout RepairRecord) -> Attempt {
         let memory = target.images.memory
         do {
+            Native.prepare()
+            let status = try ProcessStatus(of: thread, in: target.id)
+            if let hindrance = CallConditions.hindrance(status) { return .never(hindrance) }
             let rehearsal = try HeldThread(thread, in: target.id, images: target.images)
             let registers = rehearsal.registers
-            let hindrance = CallConditions.hindrance(in: rehearsal)
+            let findings = CallConditions.Findings(of: rehearsal, status)
             record.count(pause: rehearsal.release())
-            if let hindrance { return .never(hindrance) }
+            if let hindrance = findings.hindrance { return .never(hindrance) }
 
             let snapshot = try StackSnapshot(registers, catalog: target.images)
             let stack = target.unwinder.walk(snapshot)
