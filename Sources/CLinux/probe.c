@@ -35,4 +35,6 @@ int clinux_probe_uprobe(unsigned type, const char *path, unsigned long long offs
     return given_back(syscall(SYS_perf_event_open, &attr, 0, -1, -1, PERF_FLAG_FD_CLOEXEC));
 }
 
+unsigned long clinux_probe_site(void) { return (unsigned long)(uintptr_t)&clinux_probe_site; }
+
 int clinux_probe_sock_diag(void) { return given_back(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG)); }

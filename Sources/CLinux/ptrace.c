@@ -73,6 +73,11 @@ int clinux_wait_thread(int tid, int *status) {
     return got > 0 ? 1 : got == 0 ? 0 : -errno;
 }
 
+_Bool clinux_has_tracee(void) {
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WSTOPPED | WNOHANG | WNOWAIT | __WALL | __WNOTHREAD) == 0;
+}
+
 int clinux_status_exited(int status) { return WIFEXITED(status); }
 int clinux_status_signaled(int status) { return WIFSIGNALED(status); }
 int clinux_status_stopped(int status) { return WIFSTOPPED(status); }

@@ -191,12 +191,12 @@ final class ImageReader {
             var definition = GElf_Verdef()
             var auxiliary = GElf_Verdaux()
             guard gelf_getverdef(data, offset, &definition) != nil,
-                gelf_getverdaux(data, offset + Int32(definition.vd_aux), &auxiliary) != nil,
+                gelf_getverdaux(data, offset &+ Int32(truncatingIfNeeded: definition.vd_aux), &auxiliary) != nil,
                 let name = strings(UInt64(auxiliary.vda_name))
             else { break }
             names.append(name)
             guard definition.vd_next != 0 else { break }
-            offset += Int32(definition.vd_next)
+            offset &+= Int32(truncatingIfNeeded: definition.vd_next)
         }
         return names
     }

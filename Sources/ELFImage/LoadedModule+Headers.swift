@@ -35,6 +35,11 @@ extension LoadedModule {
             let (end, overflow) = start.addingReportingOverflow(header.p_memsz)
             return overflow ? nil : start..<end
         }
+        // More than an address space holds is damage, and would overflow whoever counts with it.
+        let largest: UInt64 = 1 << 47
+        guard programHeaders.allSatisfy({ $0.p_memsz < largest && $0.p_filesz < largest && $0.p_offset < largest }),
+            loads.allSatisfy({ range($0) != nil })
+        else { throw ELFError(image: region.name, problem: "its segments are larger than memory") }
         guard let end = range(last)?.upperBound, region.range.lowerBound < end else {
             throw ELFError(image: region.name, problem: "its segments are out of order")
         }

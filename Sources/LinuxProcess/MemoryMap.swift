@@ -29,7 +29,8 @@ public struct MemoryMap: Sendable {
     }
 
     init(parsing text: String) {
-        regions = text.split(separator: "\n").compactMap(MemoryRegion.init(parsing:))
+        // Bytes, not characters: to Swift a path's last carriage return and the newline after it are one character.
+        regions = text.utf8.split(separator: UInt8(ascii: "\n")).compactMap { MemoryRegion(parsing: Substring($0)) }
     }
 
     /// The region that holds an address, found by bisection.

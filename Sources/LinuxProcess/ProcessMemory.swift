@@ -76,12 +76,13 @@ public struct ProcessMemory: Sendable {
 extension [UInt8] {
     /// The integer at a byte offset, in the machine's byte order; nil past the end.
     public func integer<T: FixedWidthInteger & BitwiseCopyable>(at offset: Int, as type: T.Type = T.self) -> T? {
-        guard offset >= 0, offset + MemoryLayout<T>.size <= count else { return nil }
+        guard offset >= 0, offset <= count - MemoryLayout<T>.size else { return nil }
         return withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: T.self) }
     }
 
-    /// Overwrites the bytes at an offset with an integer in the machine's byte order.
+    /// Overwrites the bytes at an offset, which must be there, with an integer in the machine's byte order.
     public mutating func set<T: FixedWidthInteger & BitwiseCopyable>(_ value: T, at offset: Int) {
+        precondition(offset >= 0 && offset <= count - MemoryLayout<T>.size, "an integer past the end of its bytes")
         withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: offset, as: T.self) }
     }
 }

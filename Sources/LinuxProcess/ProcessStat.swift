@@ -47,9 +47,13 @@ public struct ProcessStat: Sendable, Equatable {
 
     /// Parses a line of proc(5). The name stands in parentheses and may itself hold any character.
     init?(parsing text: String) {
-        guard let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")"), open < close else { return nil }
-        name = String(text[text.index(after: open)..<close])
-        let fields = text[text.index(after: close)...].split(separator: " ")
+        // Bytes, not characters: a name may start with an accent, which to Swift makes one character with the parenthesis.
+        let bytes = text.utf8
+        guard let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")")),
+            open < close
+        else { return nil }
+        name = String(text[bytes.index(after: open)..<close])
+        let fields = text[bytes.index(after: close)...].split(separator: " ")
         // Field numbers of proc(5) start at 1 with the PID; `fields` starts at field 3.
         func field(_ number: Int) -> UInt64? {
             let index = number - 3
@@ -61,10 +65,10 @@ public struct ProcessStat: Sendable, Equatable {
         else { return nil }
         self.state = state
         self.parent = ProcessID(Int32(truncatingIfNeeded: parent))
-        threadCount = Int(threads)
+        threadCount = Int(clamping: threads)
         startTime = start
         stackStart = field(28) ?? 0
-        self.processor = Int(processor)
+        self.processor = Int(clamping: processor)
         isKernelThread = flags & ProcessStat.kernelThreadFlag != 0
     }
 }

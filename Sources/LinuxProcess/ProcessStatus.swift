@@ -67,7 +67,7 @@ public struct ProcessStatus: Sendable, Equatable {
         blockedSignals = mask("SigBlk")
         ignoredSignals = mask("SigIgn")
         caughtSignals = mask("SigCgt")
-        seccomp = Seccomp(rawValue: Int(number("Seccomp"))) ?? .filter
+        seccomp = Seccomp(rawValue: Int(clamping: number("Seccomp"))) ?? .filter
         namespacePIDs = words("NSpid").compactMap { Int32($0) }
         let users = words("Uid")
         effectiveUserID = users.count > 1 ? UInt32(users[1]) ?? 0 : 0

@@ -28,6 +28,8 @@ public enum Worker {
             guard let answer = try? JSONEncoder().encode(report),
                 (try? writeAll(Array(answer) + [UInt8(ascii: "\n")], to: STDOUT_FILENO)) != nil
             else { return }
+            // A thread that did not stop when it was asked to is still ours, and would stop for nobody: our end sets it free.
+            guard !clinux_has_tracee() else { return }
         }
     }
 }

@@ -9,13 +9,13 @@ public struct WorkerPool {
     /// The program to start as a worker, and its arguments.
     private let program: (path: String, arguments: [String])
     private let workerCount: Int
+    private let grace: Double
 
-    /// Beyond what a task itself may wait, in seconds: a worker that takes longer hangs.
-    private static let grace = 10.0
-
-    public init(path: String = "/proc/self/exe", arguments: [String], workerCount: Int) {
+    /// - Parameter grace: seconds beyond what a task itself may wait; a worker that takes longer hangs.
+    public init(path: String = "/proc/self/exe", arguments: [String], workerCount: Int, grace: Double = 10) {
         program = (path, arguments)
         self.workerCount = max(1, workerCount)
+        self.grace = grace
     }
 
     /// Performs a task on every process.
@@ -30,10 +30,11 @@ public struct WorkerPool {
         for _ in 0..<min(workerCount, ids.count) { desks.append(try Desk(program)) }
         var next = 0
         var done = 0
-        let limit = UInt64((task.wait + WorkerPool.grace) * 1e9)
+        let limit = UInt64((task.wait + grace) * 1e9)
         while done < ids.count {
-            for desk in desks where desk.index == nil && next < ids.count {
-                desk.give(index: next, WorkOrder(pid: ids[next].rawValue, task: task), deadline: limit)
+            for place in desks.indices where desks[place].index == nil && next < ids.count {
+                if desks[place].hasEnded { desks[place] = try Desk(program) }
+                desks[place].give(index: next, WorkOrder(pid: ids[next].rawValue, task: task), deadline: limit)
                 next += 1
             }
             Desk.waitForAny(of: desks)
@@ -93,6 +94,12 @@ private final class Desk {
         try? writeAll(Array(line) + [UInt8(ascii: "\n")], to: worker.input.rawValue)
     }
 
+    /// The worker has closed its output: it is done for good.
+    var hasEnded: Bool {
+        var entry = pollfd(fd: worker.output.rawValue, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, 0) > 0 && index == nil
+    }
+
     /// Sleeps until some worker has said something or has run out of time.
     static func waitForAny(of desks: [Desk]) {
         let busy = desks.filter { $0.index != nil }
@@ -105,11 +112,11 @@ private final class Desk {
 
     func collect() -> Result {
         var entry = pollfd(fd: worker.output.rawValue, events: Int16(POLLIN), revents: 0)
-        guard poll(&entry, 1, 0) > 0 else {
+        if poll(&entry, 1, 0) > 0, !lines.fill(from: worker.output.rawValue) { return .failed("the worker died") }
+        // One that talks without ever ending its line hangs as well.
+        guard let line = lines.take() else {
             return MonotonicClock.nanoseconds > deadline ? .failed("the worker did not come to an end in time") : .working
         }
-        guard lines.fill(from: worker.output.rawValue) else { return .failed("the worker died") }
-        guard let line = lines.take() else { return .working }
         index = nil
         guard let report = try? JSONDecoder().decode(ProcessReport.self, from: Data(line)) else {
             return .failed("the worker's answer makes no sense")

@@ -1,3 +1,4 @@
+import Glibc
 import LinuxProcess
 
 /// What a resolv.conf file says, read the way glibc reads it (resolv.conf(5), glibc's resolv/res_init.c).
@@ -23,23 +24,24 @@ public struct ResolvConf: Sendable, Equatable {
 
     /// Parses the text of a file. Nothing is an error: a resolver takes what it understands, and so do we.
     public init(parsing text: String) {
-        for (index, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
+        // Bytes, not characters: to Swift a carriage return and the newline after it are one character.
+        for (index, bytes) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+            let line = Substring(bytes)
             if line.isEmpty || line.hasPrefix("#") || line.hasPrefix(";") { continue }
-            let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\r" })
+            let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })
             // A keyword starts its line and ends with white space.
             guard let keyword = words.first, line.hasPrefix(keyword) else { continue }
             let values = words.dropFirst().map(String.init)
             switch keyword {
             case "nameserver":
-                guard let address = values.first.flatMap({ IPAddress($0) }) else {
+                guard let address = values.first.flatMap(ResolvConf.server) else {
                     problems.append(Problem(line: index + 1, text: String(line)))
                     continue
                 }
                 if nameservers.count < ResolvConf.nameserverLimit { nameservers.append(address) }
-            case "domain":
-                search = Array(values.prefix(1))
-            case "search":
-                search = values
+            case "domain", "search":
+                // One that names nothing changes nothing.
+                if !values.isEmpty { search = keyword == "domain" ? Array(values.prefix(1)) : values }
             case "options":
                 options.append(contentsOf: values)
             case "sortlist":
@@ -48,6 +50,14 @@ public struct ResolvConf: Sendable, Equatable {
                 problems.append(Problem(line: index + 1, text: String(line)))
             }
         }
+    }
+
+    /// An address as a `nameserver` line takes it: IPv4 also in the short, octal and hexadecimal forms of inet_aton(3).
+    private static func server(_ word: String) -> IPAddress? {
+        var four = in_addr()
+        // inet_aton would pass over white space at the end, and the resolver does not.
+        guard word.utf8.allSatisfy({ $0 > 0x20 }), inet_aton(word, &four) != 0 else { return IPAddress(word) }
+        return IPAddress(ipv4: withUnsafeBytes(of: &four) { Array($0) })
     }
 }
 
@@ -64,7 +74,7 @@ public struct EffectiveConfiguration: Sendable, Equatable {
     public init(_ file: ResolvConf, environment: [String: String], hostDomain: String?) {
         nameservers = file.nameservers.isEmpty ? EffectiveConfiguration.loopback : file.nameservers
         if let local = environment["LOCALDOMAIN"] {
-            search = local.split(whereSeparator: { $0 == " " || $0 == "\t" || $0 == "\n" }).map(String.init)
+            search = EffectiveConfiguration.names(inEnvironment: local)
         } else if let listed = file.search {
             search = listed
         } else {
@@ -76,6 +86,13 @@ public struct EffectiveConfiguration: Sendable, Equatable {
             options.apply(String(word))
         }
         self.options = options
+    }
+
+    /// The first line counts. Where it starts with a blank, or there is nothing, glibc has an empty name first.
+    private static func names(inEnvironment value: String) -> [String] {
+        let line = value.prefix { $0 != "\n" }
+        let names = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init)
+        return names.first.map(line.hasPrefix) ?? false ? names : [""] + names
     }
 
     private static let loopback = [IPAddress("127.0.0.1")].compactMap { $0 }

@@ -1,3 +1,5 @@
+import Glibc
+
 /// The options of resolv.conf(5) that have a number, and the names of those that are set.
 public struct ResolverOptions: Sendable, Equatable {
     public var ndots = 1
@@ -17,22 +19,22 @@ public struct ResolverOptions: Sendable, Equatable {
     /// Applies one word of an `options` line; what is unknown is passed over, as every resolver does.
     public mutating func apply(_ word: String) {
         if let value = ResolverOptions.number(word, after: "ndots:") {
-            ndots = min(value, ResolverOptions.ndotsLimit)
+            // Four bits hold it.
+            ndots = min(value, ResolverOptions.ndotsLimit) & 0xf
         } else if let value = ResolverOptions.number(word, after: "timeout:") {
             timeout = min(value, ResolverOptions.timeoutLimit)
         } else if let value = ResolverOptions.number(word, after: "attempts:") {
             attempts = min(value, ResolverOptions.attemptsLimit)
-        } else if word == "no_tld_query" {
+        } else if word.hasPrefix("no_tld_query") {
             flags.insert(.noTLDQuery)
-        } else if let flag = ResolverFlag(rawValue: word) {
+        } else if let flag = ResolverFlag.named(atStartOf: word) {
             flags.insert(flag)
         }
     }
 
-    /// As atoi(3): leading digits count, anything else is 0.
     private static func number(_ word: String, after prefix: String) -> Int? {
         guard word.hasPrefix(prefix) else { return nil }
-        return Int(word.dropFirst(prefix.count).prefix { $0.isASCII && $0.isNumber }) ?? 0
+        return Int(atoi(String(word.dropFirst(prefix.count))))
     }
 }
 
@@ -49,4 +51,9 @@ public enum ResolverFlag: String, Sendable, CaseIterable {
     case trustAD = "trust-ad"
     case noAAAA = "no-aaaa"
     case strictError = "strict-error"
+
+    /// glibc looks no further than to the end of the name it knows; the longest that fits counts.
+    static func named(atStartOf word: String) -> ResolverFlag? {
+        allCases.filter { word.hasPrefix($0.rawValue) }.max { $0.rawValue.count < $1.rawValue.count }
+    }
 }

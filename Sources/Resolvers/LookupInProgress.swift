@@ -73,6 +73,8 @@ struct DNSQuestion: Equatable {
 
     private static let types: [UInt16: String] = [1: "A", 28: "AAAA", 12: "PTR", 33: "SRV", 15: "MX", 16: "TXT", 65: "HTTPS"]
     private static let headerSize = 12
+    /// Octets of a name, the root label's included (RFC 1035, section 2.3.4).
+    private static let nameLimit = 255
 
     /// The first complete query in some bytes: a header that asks one question and answers none, then a well-formed name.
     static func first(in bytes: [UInt8]) -> DNSQuestion? {
@@ -92,14 +94,14 @@ struct DNSQuestion: Equatable {
         var position = start
         while position < bytes.count, bytes[position] != 0 {
             let length = Int(bytes[position])
-            guard length < 64, position + 1 + length < bytes.count, position - start < 255 else { return nil }
+            guard length < 64, position + 1 + length < bytes.count else { return nil }
             let label = bytes[position + 1..<position + 1 + length]
             guard label.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else { return nil }
             labels.append(String(decoding: label, as: UTF8.self))
             position += 1 + length
         }
         // Type and class IN follow the root label.
-        guard !labels.isEmpty, position + 5 <= bytes.count, bytes[position + 3] == 0, bytes[position + 4] == 1 else {
+        guard !labels.isEmpty, position - start < nameLimit, position + 5 <= bytes.count, bytes[position + 3] == 0, bytes[position + 4] == 1 else {
             return nil
         }
         let type = UInt16(bytes[position + 1]) << 8 | UInt16(bytes[position + 2])

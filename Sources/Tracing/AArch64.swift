@@ -69,7 +69,7 @@ public enum AArch64: Architecture {
         }
 
         public func isAtSamePlace(as other: Registers) -> Bool {
-            words[19...32] == other.words[19...32]
+            programCounter == other.programCounter && stackPointer == other.stackPointer
         }
 
         public func unwindRegister(_ number: Int) -> UInt64? { words.indices.contains(number) ? words[number] : nil }

@@ -58,7 +58,7 @@ public protocol RegisterSet: Equatable, Sendable {
     mutating func rewindSystemCall()
     /// Back to before a system call of this number, whatever the kernel has made of it since.
     mutating func rewindSystemCall(to number: Int)
-    /// The same instruction on the same frame, with the registers that calls preserve unchanged.
+    /// The same instruction on the same frame of the same stack. Other registers hold data, which may have changed.
     func isAtSamePlace(as other: Self) -> Bool
     /// The value of a register by libunwind's number for it.
     func unwindRegister(_ number: Int) -> UInt64?

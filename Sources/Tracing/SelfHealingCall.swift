@@ -8,10 +8,13 @@ public struct CallTarget: Sendable {
     public let function: UInt64
     /// Where libc enters rt_sigreturn.
     public let signalReturn: UInt64
+    /// The thread's `errno`, which a function of libc may set and which is put back.
+    public let errno: UInt64
 
-    public init(function: UInt64, signalReturn: UInt64) {
+    public init(function: UInt64, signalReturn: UInt64, errno: UInt64) {
         self.function = function
         self.signalReturn = signalReturn
+        self.errno = errno
     }
 }
 
@@ -67,8 +70,11 @@ extension HeldThread {
                 function: target.function, signalReturn: target.signalReturn, comeback: comeback,
                 stackPointer: registers.stackPointer, signalMask: mask, vectors: vectors))
 
+        let memory = ProcessMemory(of: process)
+        let errno: Int32 = try memory.load(target.errno)
+
         // Dead stack below the red zone: nothing has changed for the thread yet.
-        try ProcessMemory(of: process).write(frame.bytes, to: frame.address)
+        try memory.write(frame.bytes, to: frame.address)
         // The one step that commits us. The mask comes after it: the frame already holds the thread's own.
         try HeldThread.setRegisters(frame.registers, of: thread)
         clinux_ptrace_setsigmask(thread.rawValue, HeldThread.callMask)
@@ -76,6 +82,7 @@ extension HeldThread {
         var trace = CallTrace(thread: thread, process: process)
         let end = trace.run(limit: HeldThread.callLimit)
         if end == .returned {
+            try? memory.store(errno, to: target.errno)
             finish(vectors: vectors, mask: mask, comeback: comeback)
         } else {
             trace.letGo()

@@ -99,8 +99,7 @@ public enum X86_64: Architecture {
         }
 
         public func isAtSamePlace(as other: Registers) -> Bool {
-            let preserved: [Word] = [.rip, .rsp, .rbp, .rbx, .r12, .r13, .r14, .r15, .fsBase, .gsBase]
-            return preserved.allSatisfy { self[$0] == other[$0] }
+            self[.rip] == other[.rip] && self[.rsp] == other[.rsp] && self[.fsBase] == other[.fsBase]
         }
 
         /// rax, rdx, rcx, rbx, rsi, rdi, rbp, rsp, r8 to r15, rip: DWARF's numbers, which libunwind keeps.

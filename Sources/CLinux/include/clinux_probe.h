@@ -7,5 +7,7 @@ int clinux_probe_fanotify(void);
 int clinux_probe_packet_socket(void);
 /// perf_event_open(2) of a uprobe (PMU type as in /sys/bus/event_source/devices/uprobe/type) on a file's offset.
 int clinux_probe_uprobe(unsigned type, const char *path, unsigned long long offset);
+/// The address of a function of this program, to try a uprobe on.
+unsigned long clinux_probe_site(void);
 /// NETLINK_SOCK_DIAG.
 int clinux_probe_sock_diag(void);

@@ -32,6 +32,8 @@ int clinux_ptrace_user_dispatch(int tid, int *active);
 
 /// waitpid(tid, __WALL | WNOHANG): 1 when a status was taken, 0 when there is none yet, or a negative errno.
 int clinux_wait_thread(int tid, int *status);
+/// Whether this thread traces anybody, or has children: waitid(2) with WNOWAIT finds none otherwise.
+_Bool clinux_has_tracee(void);
 int clinux_status_exited(int status);
 int clinux_status_signaled(int status);
 int clinux_status_stopped(int status);

@@ -19,6 +19,8 @@ public struct GlibcLibrary: Sendable {
     let stateOffset: Int64
     /// Offset of `current`, which is not NULL while a lookup is under way in the thread.
     let contextOffset: Int64?
+    /// Offset of `errno`.
+    let errnoOffset: Int64?
     /// .data and .bss.
     let writableRanges: [Range<UInt64>]
 
@@ -51,13 +53,17 @@ public struct GlibcLibrary: Sendable {
         else { throw OpaqueReason("\(module.path) has no resolver that is known") }
 
         let slots = image.relocations.filter { $0.type == Native.threadOffsetRelocation }
-        let slot = slots.first { relocation in
-            relocation.symbolIndex == 0
-                ? relocation.addend == Int64(statePointer.value)
-                : image.symbols.indices.contains(relocation.symbolIndex)
-                    && image.symbols[relocation.symbolIndex].name == "__resp"
+        func offsetSlot(of name: String, _ value: UInt64) -> Relocation? {
+            slots.first { relocation in
+                relocation.symbolIndex == 0
+                    ? relocation.addend == Int64(value)
+                    : image.symbols.indices.contains(relocation.symbolIndex)
+                        && image.symbols[relocation.symbolIndex].name == name
+            }
         }
-        guard let slot else { throw OpaqueReason("\(module.path) has no slot for the offset of __resp") }
+        guard let slot = offsetSlot(of: "__resp", statePointer.value) else {
+            throw OpaqueReason("\(module.path) has no slot for the offset of __resp")
+        }
         #if arch(x86_64)
             let code = try images.memory.read(accessor.value, count: 32)
             guard GlibcMachineCode.slotOfStatePointer(code, at: accessor.value) == slot.place else {
@@ -79,6 +85,8 @@ public struct GlibcLibrary: Sendable {
             else { return nil }
             return try images.memory.load(place)
         }
+        let errno = image.definition(of: "errno").flatMap { offsetSlot(of: "errno", $0.value) }
+        errnoOffset = try errno.map { try images.memory.load($0.place) }
         signalReturn = GlibcLibrary.findSignalReturn(module, images.memory)
         writableRanges = module.writableRanges
     }

@@ -22,15 +22,16 @@ enum GlibcMachineCode {
     /// The slot read by the first `mov slot(%rip),%reg` that `cmpq $0,%fs:0(%reg)` follows at once.
     static func slotOfCurrentContext(_ code: [UInt8], at address: UInt64) -> UInt64? {
         #if arch(x86_64)
-            // REX.W (and R for r8 to r15), opcode, ModRM with rip-relative addressing; then fs:, REX.W (and B), 83 /7 ib.
-            for offset in 0..<max(0, code.count - 14) where code[offset] & 0xfb == 0x48 && code[offset + 1] == 0x8b {
+            // REX.W (and R for r8 to r15), opcode, ModRM with rip-relative addressing; then fs:, REX.W (and B), 83 /7 and 0.
+            for offset in 0..<max(0, code.count - 6) where code[offset] & 0xfb == 0x48 && code[offset + 1] == 0x8b {
                 let modRM = code[offset + 2]
                 guard modRM & 0xc7 == 0x05 else { continue }
                 let register = (modRM >> 3) & 7
-                let next = offset + 7
-                guard code[next] == 0x64, code[next + 1] & 0xfe == 0x48, code[next + 2] == 0x83,
-                    (code[next + 3] >> 3) & 7 == 7, code[next + 3] & 7 == register
-                else { continue }
+                // As a base rsp and r12 need a SIB byte, rbp and r13 a displacement.
+                let operand: [UInt8] =
+                    register == 4 ? [0x3c, 0x24] : register == 5 ? [0x7d, 0] : [0x38 | register]
+                let comparison: [UInt8] = [0x64, 0x48 | code[offset] >> 2 & 1, 0x83] + operand + [0]
+                guard code[(offset + 7)...].starts(with: comparison) else { continue }
                 return relative(code, displacementAt: offset + 3, address)
             }
             return nil

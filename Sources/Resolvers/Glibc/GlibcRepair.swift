@@ -184,7 +184,7 @@ extension GlibcResolver {
 
     private func reinitialize(clearing bits: GlibcOptionBits, _ reading: GlibcReading, _ record: inout RepairRecord) {
         guard let pointer = reading.threadPointer, let signalReturn = library.signalReturn,
-            library.contextOffset != nil
+            let errnoOffset = library.errnoOffset, library.contextOffset != nil
         else {
             record.action = .refused("this libc's code is not laid out in a way that is known")
             return
@@ -199,7 +199,10 @@ extension GlibcResolver {
             clear(bits, reading, &record)
             guard record.action == .cleared else { return }
         }
-        switch attempt(CallTarget(function: library.reinitialize, signalReturn: signalReturn), reading.thread, pointer, &record) {
+        let call = CallTarget(
+            function: library.reinitialize, signalReturn: signalReturn,
+            errno: pointer &+ UInt64(bitPattern: errnoOffset))
+        switch attempt(call, reading.thread, pointer, &record) {
         case .done(let outcome):
             record.systemCalls = outcome.systemCalls
             record.action = .reinitialized

@@ -64,16 +64,16 @@ public struct GlibcThreadState: Sendable, Equatable {
         attempts = Int(number(Offset.attempts, Int32.self))
         ndots = Int(bytes[Offset.ndots] & 0xf)
         extensionIndex = number(Offset.extensionIndex, UInt64.self)
-        sockets = (0..<GlibcThreadState.serverLimit)
-            .map { number(Offset.sockets + $0 * 4, Int32.self) }
-            .filter { $0 >= 0 }
-
         guard options.contains(.initialized) else {
             // Zeroes, but for what an application may have set before its first lookup.
             nameservers = []
             search = []
+            sockets = []
             return
         }
+        sockets = (0..<GlibcThreadState.serverLimit)
+            .map { number(Offset.sockets + $0 * 4, Int32.self) }
+            .filter { $0 >= 0 }
         let serverCount = Int(number(Offset.serverCount, Int32.self))
         guard options.isSubset(of: .known), (0...GlibcThreadState.serverLimit).contains(serverCount),
             sockets.allSatisfy({ $0 < 1 << 20 }), (0...3600).contains(timeout), (0...100).contains(attempts)
@@ -125,6 +125,16 @@ public struct GlibcThreadState: Sendable, Equatable {
             names.append(try memory.readString(pointer, limit: 256))
         }
         return names
+    }
+
+    /// The names of a list that glibc takes over into a state: six at the most, and as many as fit in `defdname` with a zero
+    /// byte after each.
+    static func searchThatFits(_ names: [String]) -> [String] {
+        var room = 256
+        return Array(names.prefix(searchLimit).prefix { name in
+            room -= name.utf8.count + 1
+            return room >= 0
+        })
     }
 
     /// The state in the words of a report.

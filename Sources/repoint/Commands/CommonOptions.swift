@@ -15,7 +15,7 @@ struct OutputOptions: ParsableArguments {
     /// Prints a report in the form asked for.
     func show(_ report: Report) throws {
         if json {
-            print(try report.json())
+            print(try jsonDocument(report))
         } else {
             Console.write(ReportTable(report, isVerbose: verbose).text, to: STDOUT_FILENO)
         }
