@@ -26,7 +26,7 @@ struct GlibcWork {
             let records = tryUntilDone(readings.count, wait: limits.wait) { index, earlier in
                 resolver.repair(readings[index], plan: plans[index], after: earlier)
             }
-            return zip(readings, records).map(refreshed)
+            return zip(readings, records).filter { $1.action != .threadEnded }.map(refreshed)
         case .reset(let reset):
             let records = tryUntilDone(readings.count, wait: RepairLimits().wait) { index, earlier in
                 guard readings[index].state?.isInitialized == true else {
@@ -34,7 +34,7 @@ struct GlibcWork {
                 }
                 return resolver.write(readings[index], after: earlier) { reset.writes(for: $0.options) }
             }
-            return zip(readings, records).map { self.reset($0, $1, reset) }
+            return zip(readings, records).filter { $1.action != .threadEnded }.map { self.reset($0, $1, reset) }
         }
     }
 
@@ -129,7 +129,7 @@ extension ResolverReport {
         was = before.diagnosis.state.rawValue
         var repair = RepairReport(action: "none")
         switch record.action {
-        case .nothing: break
+        case .nothing, .threadEnded: break
         case .cleared:
             repair.action = "clear"
             repair.result = "done"

@@ -1,10 +1,12 @@
 import LinuxProcess
 
-/// aarch64 (AAPCS64). It compiles everywhere and has been tried nowhere yet: reading a process works by the same data as on
-/// x86-64, but calls are refused until somebody has run them on such a machine.
+/// aarch64 (AAPCS64). It compiles everywhere and has been tried nowhere yet: states should be read by the same data as on x86-64,
+/// with each thread held for a moment; calls are refused, and so is stopping a wait that the kernel would not restart by itself.
 public enum AArch64: Architecture {
     public static let maturity = "aarch64: untried; states are read and option bits written, calls are refused"
     public static let threadOffsetRelocation: UInt32 = 1030  // R_AARCH64_TLS_TPREL64
+    public static let threadPointerNote: Int32? = 0x401  // NT_ARM_TLS
+    public static let canRewindSystemCalls = false
     public static let redZone: UInt64 = 0
     /// mov x8, #139; svc #0
     public static let signalReturnCode: [UInt8] = [0x68, 0x11, 0x80, 0xd2, 0x01, 0x00, 0x00, 0xd4]

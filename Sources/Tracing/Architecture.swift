@@ -12,6 +12,10 @@ public protocol Architecture: Sendable {
     /// The relocation that fills a GOT slot with a variable's offset from the thread pointer.
     static var threadOffsetRelocation: UInt32 { get }
     static var systemCalls: SystemCallNumbers { get }
+    /// The register set that holds the thread pointer, where the general registers do not.
+    static var threadPointerNote: Int32? { get }
+    /// The registers of a stopped thread tell which system call was interrupted, so that it can be made anew.
+    static var canRewindSystemCalls: Bool { get }
     /// Bytes below the stack pointer that a leaf function may use (the red zone of the psABI).
     static var redZone: UInt64 { get }
     /// The code that enters rt_sigreturn: libc keeps it for returning from signal handlers.

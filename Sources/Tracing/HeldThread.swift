@@ -59,6 +59,16 @@ public struct HeldThread: ~Copyable {
         return HeldThread.microseconds(since: heldSince)
     }
 
+    /// The thread pointer (fs base on x86-64); nil where it cannot be read.
+    public borrowing func threadPointer() -> UInt64? {
+        if let pointer = registers.threadPointer { return pointer }
+        guard let note = Native.threadPointerNote else { return nil }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        var size = bytes.count
+        guard clinux_ptrace_getregset(thread.rawValue, note, &bytes, &size) == 0 else { return nil }
+        return bytes.integer(at: 0)
+    }
+
     /// The caller has resumed and detached it by its own way.
     consuming func forget() {
         isHeld = false
@@ -109,6 +119,8 @@ public struct HeldThread: ~Copyable {
         switch restart {
         case .noticed(let why):
             throw .noticeable(why)
+        case .again where !Native.canRewindSystemCalls, .againWithRest where !Native.canRewindSystemCalls:
+            throw .noticeable("its wait would end with EINTR, which cannot be hidden on this architecture")
         case .byKernel, .again:
             return Wait(call: blocked, restart: restart, asleep: nil)
         case .againWithRest:

@@ -26,7 +26,7 @@ public enum ThreadPointer {
     public static func read(_ thread: ThreadID, in process: ProcessID, images: ImageCatalog) throws -> UInt64? {
         if let found = find(thread, memory: images.memory) { return found }
         let held = try HeldThread(thread, in: process, images: images)
-        let pointer = held.registers.threadPointer
+        let pointer = held.threadPointer()
         held.release()
         return pointer
     }

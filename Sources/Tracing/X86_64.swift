@@ -5,6 +5,8 @@ import LinuxProcess
 public enum X86_64: Architecture {
     public static let maturity = "x86-64: tried in full"
     public static let threadOffsetRelocation: UInt32 = 18  // R_X86_64_TPOFF64
+    public static let threadPointerNote: Int32? = nil
+    public static let canRewindSystemCalls = true
     public static let redZone: UInt64 = 128
     /// mov $15,%rax; syscall
     public static let signalReturnCode: [UInt8] = [0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, 0x0f, 0x05]

@@ -34,6 +34,8 @@ public struct RepairRecord: Sendable, Equatable {
         /// Not yet: what it waits for.
         case deferred(String)
         case refused(String)
+        /// The thread has ended: there is nothing left to repair.
+        case threadEnded
         /// It was begun and did not come out as it should.
         case failed(String)
     }
@@ -139,7 +141,7 @@ extension GlibcResolver {
         } catch let error as HoldError {
             switch error {
             case .gone:
-                record.action = .failed("the thread has ended")
+                record.action = .threadEnded
             case .stopped, .noticeable:
                 // It cannot be held unnoticed, but it does not run either.
                 if (try? applyAsleep(fields, pointer, reading.thread)) == true {
@@ -215,7 +217,7 @@ extension GlibcResolver {
             record.noCall(.deferred("a safe point: \(why)"), because: why)
             record.mayRetry = true
         case .gone:
-            record.action = .failed("the thread has ended")
+            record.action = .threadEnded
         }
     }
 
