@@ -124,7 +124,9 @@ final class ImageReader {
         let data = try table(start, size: UInt64(count * MemoryLayout<Elf64_Sym>.size), type: ELF_T_SYM)
         return (0..<Int32(count)).compactMap { index in
             var symbol = GElf_Sym()
-            guard gelf_getsym(data, index, &symbol) != nil, let name = strings(UInt64(symbol.st_name)) else { return nil }
+            guard gelf_getsym(data, index, &symbol) != nil, let name = strings(UInt64(symbol.st_name)) else {
+                return nil
+            }
             let kind: DynamicSymbol.Kind =
                 switch Int32(symbol.st_info & 0xf) {
                 case STT_FUNC, 10: .function  // 10 is STT_GNU_IFUNC
@@ -181,7 +183,9 @@ final class ImageReader {
     }
 
     private func definedVersions(_ tags: Tags, _ strings: (UInt64) -> String?) throws -> [String] {
-        guard let start = address(tags, DT_VERDEF), let count = tags.first(DT_VERDEFNUM), count < 4096 else { return [] }
+        guard let start = address(tags, DT_VERDEF), let count = tags.first(DT_VERDEFNUM), count < 4096 else {
+            return []
+        }
         // Entries of 20 bytes and auxiliary ones of 8 each; one auxiliary entry names the version, a second its parent.
         let room = min(count * 64, UInt64(copy.count) - (module.fileOffset(of: start) ?? UInt64(copy.count)))
         let data = try table(start, size: room, type: ELF_T_VDEF)

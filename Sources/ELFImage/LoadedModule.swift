@@ -60,15 +60,8 @@ public struct ModuleList: Sendable {
         }
     }
 
-    /// The module whose segments span an address, found by bisection.
+    /// The module whose segments span an address.
     public func module(containing address: UInt64) -> LoadedModule? {
-        var low = 0
-        var high = modules.count
-        while low < high {
-            let middle = (low + high) / 2
-            if modules[middle].range.upperBound <= address { low = middle + 1 } else { high = middle }
-        }
-        guard low < modules.count, modules[low].range.contains(address) else { return nil }
-        return modules[low]
+        modules.element(at: address, in: \.range)
     }
 }

@@ -33,16 +33,9 @@ public struct MemoryMap: Sendable {
         regions = text.utf8.split(separator: UInt8(ascii: "\n")).compactMap { MemoryRegion(parsing: Substring($0)) }
     }
 
-    /// The region that holds an address, found by bisection.
+    /// The region that holds an address.
     public func region(containing address: UInt64) -> MemoryRegion? {
-        var low = 0
-        var high = regions.count
-        while low < high {
-            let middle = (low + high) / 2
-            if regions[middle].range.upperBound <= address { low = middle + 1 } else { high = middle }
-        }
-        guard low < regions.count, regions[low].range.contains(address) else { return nil }
-        return regions[low]
+        regions.element(at: address, in: \.range)
     }
 }
 

@@ -18,7 +18,9 @@ public enum SchedulerClock {
         // Sleeping for a moment makes the kernel stamp us anew, on that CPU's clock.
         var moment = timespec(tv_sec: 0, tv_nsec: 1000)
         nanosleep(&moment, nil)
-        guard let now = executionStamp("/proc/self/task/\(clinux_gettid())/sched"), now >= asleepSince else { return nil }
+        guard let now = executionStamp("/proc/self/task/\(clinux_gettid())/sched"), now >= asleepSince else {
+            return nil
+        }
         return now - asleepSince
     }
 

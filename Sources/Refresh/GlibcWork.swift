@@ -152,7 +152,8 @@ extension ResolverReport {
         self.repair = repair
         if reading.state != nil, record.action == .reinitialized || record.action == .cleared {
             let isHealed = reading.diagnosis.state == .current || reading.diagnosis.state == .following
-            let file = record.action == .reinitialized
+            let file =
+                record.action == .reinitialized
                 ? FileEvidence(of: TargetProcess.resolvConfPath, in: record.systemCalls).rawValue : nil
             let matches = record.action == .reinitialized ? reading.diagnosis.state == .current : isHealed
             evidence = .init(file: file, readBack: matches ? "matches" : "differs")

@@ -39,7 +39,8 @@ public enum MachineCheck {
     }
 
     private static func finding(
-        _ subject: String, _ isGood: Bool, _ found: String, else verdict: MachineFinding.Verdict = .limited, _ cost: String
+        _ subject: String, _ isGood: Bool, _ found: String, else verdict: MachineFinding.Verdict = .limited,
+        _ cost: String
     ) -> MachineFinding {
         MachineFinding(subject: subject, verdict: isGood ? .good : verdict, found: found, cost: isGood ? nil : cost)
     }

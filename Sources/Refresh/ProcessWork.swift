@@ -98,7 +98,8 @@ extension ProcessReport {
         if case .thirtyTwoBit = error {
             resolvers = [
                 ResolverReport(
-                    opaque: "unknown", path: (try? id.executable()) ?? "", OpaqueReason("a 32-bit process is not supported"))
+                    opaque: "unknown", path: (try? id.executable()) ?? "",
+                    OpaqueReason("a 32-bit process is not supported"))
             ]
         }
     }

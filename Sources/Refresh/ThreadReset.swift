@@ -38,7 +38,8 @@ public struct ThreadReset: Codable, Sendable, Equatable {
         func number(_ range: ClosedRange<Int>) throws(InvalidChange) -> Int {
             guard let value = Int(parts[1]), range.contains(value) else {
                 throw InvalidChange(
-                    description: "\(parts[0]) takes a number from \(range.lowerBound) to \(range.upperBound), not \(parts[1])")
+                    description:
+                        "\(parts[0]) takes a number from \(range.lowerBound) to \(range.upperBound), not \(parts[1])")
             }
             return value
         }
@@ -46,7 +47,8 @@ public struct ThreadReset: Codable, Sendable, Equatable {
         case "timeout": timeout = try number(1...ResolverOptions.timeoutLimit)
         case "attempts": attempts = try number(1...ResolverOptions.attemptsLimit)
         case "ndots": ndots = try number(0...ResolverOptions.ndotsLimit)
-        default: throw InvalidChange(description: "\(parts[0]) is no number of a resolver: timeout, attempts and ndots are")
+        default:
+            throw InvalidChange(description: "\(parts[0]) is no number of a resolver: timeout, attempts and ndots are")
         }
     }
 
@@ -67,9 +69,10 @@ public struct ThreadReset: Codable, Sendable, Equatable {
             words.reduce(into: []) { $0.formUnion(GlibcOptionBits.bit(named: $1) ?? []) }
         }
         let wanted = options.union(bits(flagsToSet)).subtracting(bits(flagsToClear))
-        return (wanted == options ? [] : [.options(wanted)]) + [
-            timeout.map { .timeout($0) }, attempts.map { .attempts($0) }, ndots.map { .ndots($0) },
-        ].compactMap { $0 }
+        return (wanted == options ? [] : [.options(wanted)])
+            + [
+                timeout.map { .timeout($0) }, attempts.map { .attempts($0) }, ndots.map { .ndots($0) },
+            ].compactMap { $0 }
     }
 
     /// Whether a state shows everything that was asked for.

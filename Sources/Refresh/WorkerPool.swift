@@ -115,7 +115,8 @@ private final class Desk {
         if poll(&entry, 1, 0) > 0, !lines.fill(from: worker.output.rawValue) { return .failed("the worker died") }
         // One that talks without ever ending its line hangs as well.
         guard let line = lines.take() else {
-            return MonotonicClock.nanoseconds > deadline ? .failed("the worker did not come to an end in time") : .working
+            return MonotonicClock.nanoseconds > deadline
+                ? .failed("the worker did not come to an end in time") : .working
         }
         index = nil
         guard let report = try? JSONDecoder().decode(ProcessReport.self, from: Data(line)) else {

@@ -25,7 +25,9 @@ public struct ResolvConf: Sendable, Equatable {
     /// Parses the text of a file. Nothing is an error: a resolver takes what it understands, and so do we.
     public init(parsing text: String) {
         // Bytes, not characters: to Swift a carriage return and the newline after it are one character.
-        for (index, bytes) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).enumerated() {
+        for (index, bytes) in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+            .enumerated()
+        {
             let line = Substring(bytes)
             if line.isEmpty || line.hasPrefix("#") || line.hasPrefix(";") { continue }
             let words = line.split(whereSeparator: { $0 == " " || $0 == "\t" })

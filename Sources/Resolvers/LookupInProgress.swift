@@ -6,7 +6,8 @@ extension Lookup {
     /// Functions by which an application asks for a name, the outermost of which it called.
     private static let entryPoints: Set<String> = [
         "getaddrinfo", "gethostbyname", "gethostbyname2", "gethostbyname_r", "gethostbyname2_r", "gethostbyaddr",
-        "gethostbyaddr_r", "getnameinfo", "res_query", "res_search", "res_send", "res_nquery", "res_nsearch", "res_nsend",
+        "gethostbyaddr_r", "getnameinfo", "res_query", "res_search", "res_send", "res_nquery", "res_nsearch",
+        "res_nsend",
         "__res_query", "__res_search", "__res_send", "__res_nquery", "__res_nsearch", "__res_nsend", "res_querydomain",
         "getaddrinfo_a",
     ]
@@ -71,7 +72,9 @@ struct DNSQuestion: Equatable {
     let name: String
     let type: String
 
-    private static let types: [UInt16: String] = [1: "A", 28: "AAAA", 12: "PTR", 33: "SRV", 15: "MX", 16: "TXT", 65: "HTTPS"]
+    private static let types: [UInt16: String] = [
+        1: "A", 28: "AAAA", 12: "PTR", 33: "SRV", 15: "MX", 16: "TXT", 65: "HTTPS",
+    ]
     private static let headerSize = 12
     /// Octets of a name, the root label's included (RFC 1035, section 2.3.4).
     private static let nameLimit = 255
@@ -101,7 +104,9 @@ struct DNSQuestion: Equatable {
             position += 1 + length
         }
         // Type and class IN follow the root label.
-        guard !labels.isEmpty, position - start < nameLimit, position + 5 <= bytes.count, bytes[position + 3] == 0, bytes[position + 4] == 1 else {
+        guard !labels.isEmpty, position - start < nameLimit, position + 5 <= bytes.count, bytes[position + 3] == 0,
+            bytes[position + 4] == 1
+        else {
             return nil
         }
         let type = UInt16(bytes[position + 1]) << 8 | UInt16(bytes[position + 2])

@@ -45,8 +45,9 @@ public enum SafePoint: Sendable, Equatable {
         images: ImageCatalog
     ) -> SafePoint? {
         // Threads start after the catalogue was made, too.
-        guard let region = images.map.region(containing: stackPointer)
-            ?? (try? MemoryMap(of: process))?.region(containing: stackPointer)
+        guard
+            let region = images.map.region(containing: stackPointer)
+                ?? (try? MemoryMap(of: process))?.region(containing: stackPointer)
         else { return .unsafe("its stack pointer is in no mapping") }
         let room: UInt64
         if thread == process.leader && region.range.contains(stackStart) {
@@ -58,12 +59,14 @@ public enum SafePoint: Sendable, Equatable {
         {
             room = stackPointer - stack.lowerBound
         } else {
-            return .unsafe("it runs on a stack that is not the thread's own (a coroutine, or an alternate signal stack)")
+            return .unsafe(
+                "it runs on a stack that is not the thread's own (a coroutine, or an alternate signal stack)")
         }
         guard room >= stackRoom else {
             return .never("its stack has only \(room >> 10) KiB left, and a call wants \(stackRoom >> 10)")
         }
-        guard thread == process.leader || ThreadStack.isAccessible(stackPointer - stackRoom..<stackPointer, images.memory)
+        guard
+            thread == process.leader || ThreadStack.isAccessible(stackPointer - stackRoom..<stackPointer, images.memory)
         else { return .never("a guard page lies less than \(stackRoom >> 10) KiB below its stack pointer") }
         return nil
     }
@@ -124,7 +127,9 @@ enum HarmlessWaits {
     /// releases whose wrappers share one system-call instruction (glibc 2.41 and later).
     static let restartable: [String: Int] = {
         let numbers = Native.systemCalls
-        let sleeps = ["nanosleep", "__nanosleep", "clock_nanosleep", "__clock_nanosleep", "sleep", "usleep", "thrd_sleep"]
+        let sleeps = [
+            "nanosleep", "__nanosleep", "clock_nanosleep", "__clock_nanosleep", "sleep", "usleep", "thrd_sleep",
+        ]
         let polls = ["poll", "__poll", "__poll_chk"]
         return Dictionary(
             uniqueKeysWithValues: sleeps.map { ($0, numbers.clockNanosleep) }

@@ -33,7 +33,9 @@ public struct SeccompFilter: Sendable {
             guard count > 0 else { throw SystemError("read the seccomp filter of thread \(id)", code: Int32(-count)) }
             var program = [UInt64](repeating: 0, count: count)
             let read = clinux_ptrace_seccomp_filter(id, UInt(programs.count), &program)
-            guard read == count else { throw SystemError("read the seccomp filter of thread \(id)", code: Int32(-read)) }
+            guard read == count else {
+                throw SystemError("read the seccomp filter of thread \(id)", code: Int32(-read))
+            }
             programs.append(program)
         }
         self.programs = programs

@@ -114,14 +114,17 @@ public final class Unwinder {
     private static func makeAccessors() -> unw_accessors_t {
         var accessors = unw_accessors_t()
         accessors.find_proc_info = { _, address, info, needsUnwindInfo, context in
-            guard let unwinder = Unwinder.from(context), let info else { return -Int32(bitPattern: UNW_EINVAL.rawValue) }
+            guard let unwinder = Unwinder.from(context), let info else {
+                return -Int32(bitPattern: UNW_EINVAL.rawValue)
+            }
             return unwinder.searchTable(UInt64(address), into: info, needsUnwindInfo: needsUnwindInfo)
         }
         // libunwind keeps what it found in pools of its own.
         accessors.put_unwind_info = { _, _, _ in }
         accessors.get_dyn_info_list_addr = { _, _, _ in -Int32(bitPattern: UNW_ENOINFO.rawValue) }
         accessors.access_mem = { _, address, value, isWrite, context in
-            guard isWrite == 0, let unwinder = Unwinder.from(context), let word = unwinder.word(at: UInt64(address)) else {
+            guard isWrite == 0, let unwinder = Unwinder.from(context), let word = unwinder.word(at: UInt64(address))
+            else {
                 return -Int32(bitPattern: UNW_EINVAL.rawValue)
             }
             value?.pointee = unw_word_t(word)

@@ -20,7 +20,8 @@ public enum WaitRestart: Sendable, Equatable {
         let numbers = Native.systemCalls
         let descriptor = Int32(truncatingIfNeeded: call.arguments[0])
         switch call.number {
-        case numbers.restartSyscall, numbers.poll, numbers.ppoll, numbers.select, numbers.pselect6, numbers.nanosleep, numbers.clockNanosleep,
+        case numbers.restartSyscall, numbers.poll, numbers.ppoll, numbers.select, numbers.pselect6, numbers.nanosleep,
+            numbers.clockNanosleep,
             numbers.futex, numbers.wait4, numbers.waitid, numbers.pause, numbers.rtSigsuspend, numbers.msgrcv,
             numbers.msgsnd:
             self = .byKernel

@@ -24,14 +24,17 @@ struct ReportTable {
             width: width, isColoured: isColoured)
         for process in report.processes {
             if let error = process.error {
-                table.add(pad([.init("\(process.pid)"), .init(process.name ?? "-")], isRepair), remarks: [.init(error, .bad)])
+                table.add(
+                    pad([.init("\(process.pid)"), .init(process.name ?? "-")], isRepair), remarks: [.init(error, .bad)])
                 continue
             }
             let groups = self.groups(of: process)
             for (index, group) in groups.enumerated() {
                 let cells = isRepair ? repairCells(process, group) : stateCells(process, group)
                 var remarks = isRepair ? repairRemarks(group) : stateRemarks(process, group)
-                if isRepair && index == groups.count - 1, let sessions = process.sessions, sessions.before > 0 || isVerbose {
+                if isRepair && index == groups.count - 1, let sessions = process.sessions,
+                    sessions.before > 0 || isVerbose
+                {
                     let text =
                         "sessions: \(sessions.before) established before, \(sessions.after) after, \(sessions.lost) lost"
                     remarks.append(.init(text, sessions.lost == 0 ? .good : .bad))

@@ -93,7 +93,9 @@ struct GlibcJudge {
         let asked = GlibcOptionBits(expected.options.flags).subtracting(.debug)
         let wanted = GlibcOptionBits.ordinary.union(asked).intersection(knownBits)
         let changed = state.options.symmetricDifference(wanted).intersection(knownBits)
-        if !changed.isEmpty { found.append((changed.flags.map(\.rawValue) + changed.strayNames).sorted().joined(separator: "+")) }
+        if !changed.isEmpty {
+            found.append((changed.flags.map(\.rawValue) + changed.strayNames).sorted().joined(separator: "+"))
+        }
         if state.timeout != expected.options.timeout { found.append("timeout") }
         if state.attempts != expected.options.attempts { found.append("attempts") }
         if state.ndots != expected.options.ndots { found.append("ndots") }

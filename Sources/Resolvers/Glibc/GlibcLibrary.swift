@@ -136,10 +136,5 @@ public struct GlibcLibrary: Sendable {
     }
 
     /// Option bits that this release knows.
-    var knownBits: GlibcOptionBits {
-        guard let minor = version.split(separator: ".").dropFirst().first.flatMap({ Int($0) }) else { return .known }
-        return GlibcOptionBits.introduced.reduce(into: .known) { bits, entry in
-            if minor < entry.minor { bits.remove(entry.bit) }
-        }
-    }
+    var knownBits: GlibcOptionBits { .known(in: version) }
 }

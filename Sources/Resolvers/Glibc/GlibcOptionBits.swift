@@ -62,13 +62,23 @@ public struct GlibcOptionBits: OptionSet, Sendable, Hashable {
     /// The other switches that are on, and those of every ordinary thread that are off, as `no-NAME`.
     public var otherFlags: [String] {
         let others = GlibcOptionBits.names.filter { ResolverFlag(rawValue: $0.name) == nil && contains($0.bit) }
-        let missing = [(GlibcOptionBits.recurse, "no-recurse"), (.defaultNames, "no-defnames"), (.searchNames, "no-dnsrch")]
-            .filter { !contains($0.0) }
+        let missing = [
+            (GlibcOptionBits.recurse, "no-recurse"), (.defaultNames, "no-defnames"), (.searchNames, "no-dnsrch"),
+        ]
+        .filter { !contains($0.0) }
         return others.map(\.name) + missing.map { $0.1 }
     }
 
     /// Bits that only libraries from a certain release on know. An older one never sets them, whatever the file says.
-    static let introduced: [(bit: GlibcOptionBits, minor: Int)] = [
+    private static let introduced: [(bit: GlibcOptionBits, minor: Int)] = [
         (.noReload, 26), (.trustAD, 31), (.noAAAA, 36), (.strictError, 41),
     ]
+
+    /// The bits that a release, such as `2.36`, knows.
+    static func known(in version: String) -> GlibcOptionBits {
+        guard let minor = version.split(separator: ".").dropFirst().first.flatMap({ Int($0) }) else { return .known }
+        return introduced.reduce(into: .known) { bits, entry in
+            if minor < entry.minor { bits.remove(entry.bit) }
+        }
+    }
 }

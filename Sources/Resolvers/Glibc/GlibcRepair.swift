@@ -3,28 +3,6 @@ import LinuxProcess
 import ResolvConf
 import Tracing
 
-/// How far a refresh may go.
-public struct RepairLimits: Sendable, Equatable, Codable {
-    /// Code may be run in the process.
-    public var mayCall = true
-    /// What is `current` or `following` is initialised anew as well, and options that the application changed are dropped.
-    public var isForced = false
-    /// Seconds to wait for a safe point.
-    public var wait = 2.0
-
-    public init() {}
-}
-
-/// What is to be done about a thread.
-public enum GlibcRepairPlan: Sendable, Equatable {
-    case nothing
-    /// Only option bits are to be written.
-    case clear(GlibcOptionBits)
-    /// `__res_init` is to be called, after clearing bits.
-    case reinitialize(clearing: GlibcOptionBits)
-    case refuse(String)
-}
-
 /// What was done.
 public struct RepairRecord: Sendable, Equatable {
     public enum Action: Sendable, Equatable {
@@ -60,48 +38,12 @@ public struct RepairRecord: Sendable, Equatable {
 }
 
 extension GlibcResolver {
-    /// What a refresh should do about a reading.
-    public func plan(_ reading: GlibcReading, limits: RepairLimits) -> GlibcRepairPlan {
-        func reinitializing(clearing bits: GlibcOptionBits) -> GlibcRepairPlan {
-            guard limits.mayCall else { return bits.isEmpty ? .nothing : .clear(bits) }
-            return .reinitialize(clearing: bits)
-        }
-        switch reading.diagnosis.state {
-        case .idle, .opaque:
-            return .nothing
-        case .current, .following:
-            return limits.isForced ? reinitializing(clearing: []) : .nothing
-        case .pinned:
-            break
-        }
-        guard let state = reading.state, let pin = reading.diagnosis.pin else { return .nothing }
-        if case .failure(let error) = target.file {
-            return .refuse("its \(TargetProcess.resolvConfPath) cannot be read (\(error)): its libc would ask 127.0.0.1")
-        }
-        let asked = GlibcOptionBits(target.expected.options.flags)
-        switch pin {
-        case .lostReply:
-            return reinitializing(clearing: state.options.intersection(.lostReply).subtracting(asked))
-        case .noReload:
-            return reinitializing(
-                clearing: state.options.intersection([.noReload, .singleRequest, .singleRequestReopen]).subtracting(asked)
-                    .union(.noReload))
-        case .ownOptions:
-            guard limits.isForced else {
-                return .refuse("the application changed its options itself; --force initialises it all the same")
-            }
-            return reinitializing(clearing: state.options.intersection(.lostReply).subtracting(asked))
-        case .ownServers:
-            return .refuse("its servers are the application's own, which repoint never overwrites")
-        case .oldLibc:
-            return .refuse("glibc before 2.26 has its own rules, which this release does not know yet: restart it")
-        }
-    }
-
     /// Tries once to carry out a plan on a thread. Where the record says that a retry may help, the caller decides how long.
     ///
     /// - Parameter earlier: the record of the try before, whose work is not done again.
-    public func repair(_ reading: GlibcReading, plan: GlibcRepairPlan, after earlier: RepairRecord? = nil) -> RepairRecord {
+    public func repair(_ reading: GlibcReading, plan: GlibcRepairPlan, after earlier: RepairRecord? = nil)
+        -> RepairRecord
+    {
         var record = earlier ?? RepairRecord(.nothing)
         record.mayRetry = false
         record.note = nil
@@ -229,7 +171,9 @@ extension GlibcResolver {
     }
 
     /// One try: judge a snapshot while the thread runs, then hold it, see that nothing moved, and call.
-    private func attempt(_ call: CallTarget, _ thread: ThreadID, _ pointer: UInt64, _ record: inout RepairRecord) -> Attempt {
+    private func attempt(_ call: CallTarget, _ thread: ThreadID, _ pointer: UInt64, _ record: inout RepairRecord)
+        -> Attempt
+    {
         let memory = target.images.memory
         do {
             Native.prepare()
@@ -272,27 +216,6 @@ extension GlibcResolver {
             return .never(refusal.description)
         } catch {
             return .notNow("\(error)")
-        }
-    }
-}
-
-/// One field of a thread's state, written alone.
-public enum GlibcFieldWrite: Sendable, Equatable {
-    case options(GlibcOptionBits)
-    case timeout(Int)
-    case attempts(Int)
-    case ndots(Int)
-
-    func write(to state: UInt64, memory: ProcessMemory) throws(SystemError) {
-        switch self {
-        case .options(let bits): try memory.store(bits.rawValue, to: state + UInt64(GlibcThreadState.Offset.options))
-        case .timeout(let value): try memory.store(Int32(value), to: state + UInt64(GlibcThreadState.Offset.timeout))
-        case .attempts(let value): try memory.store(Int32(value), to: state + UInt64(GlibcThreadState.Offset.attempts))
-        case .ndots(let value):
-            // Four bits of a byte; the other four are the length of the sort list.
-            let address = state + UInt64(GlibcThreadState.Offset.ndots)
-            let byte: UInt8 = try memory.load(address)
-            try memory.store(byte & 0xf0 | UInt8(value & 0xf), to: address)
         }
     }
 }

@@ -101,7 +101,9 @@ public final class GlibcResolver {
 
     /// What the thread was loaded with. The table is looked for only where a verdict needs it.
     private func loaded(_ state: GlibcThreadState) -> GlibcJudge.Loaded {
-        guard library.reloadsByItself, state.isInitialized, !judge.differences(of: state).isEmpty else { return .unknown }
+        guard library.reloadsByItself, state.isInitialized, !judge.differences(of: state).isEmpty else {
+            return .unknown
+        }
         if !isTableSought {
             table = GlibcConfigurationTable(of: library, images: target.images)
             isTableSought = true

@@ -131,10 +131,11 @@ public struct GlibcThreadState: Sendable, Equatable {
     /// byte after each.
     static func searchThatFits(_ names: [String]) -> [String] {
         var room = 256
-        return Array(names.prefix(searchLimit).prefix { name in
-            room -= name.utf8.count + 1
-            return room >= 0
-        })
+        return Array(
+            names.prefix(searchLimit).prefix { name in
+                room -= name.utf8.count + 1
+                return room >= 0
+            })
     }
 
     /// The state in the words of a report.

@@ -34,7 +34,9 @@ public struct MuslResolver: Sendable {
     private static func isStaticMusl(_ program: LoadedModule, _ images: ImageCatalog) -> Bool {
         let mark = Array(staticMark.utf8)
         for region in images.map.regions where region.file == program.file && region.isReadable {
-            guard let bytes = try? images.memory.readUpTo(region.range.lowerBound, count: min(region.range.count, 16 << 20))
+            guard
+                let bytes = try? images.memory.readUpTo(
+                    region.range.lowerBound, count: min(region.range.count, 16 << 20))
             else { continue }
             if bytes.contains(sequence: mark) { return true }
         }

@@ -27,7 +27,9 @@ struct RefreshCommand: ParsableCommand {
     @Flag(name: .long, help: "Run no code in the processes: only write option bits.")
     var noInject = false
 
-    @Flag(name: .long, help: "Also initialise anew what is current or following, and drop options an application changed.")
+    @Flag(
+        name: .long, help: "Also initialise anew what is current or following, and drop options an application changed."
+    )
     var force = false
 
     @Option(name: .long, help: ArgumentHelp("How long to wait for a safe point.", valueName: "seconds"))

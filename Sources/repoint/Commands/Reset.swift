@@ -15,10 +15,12 @@ struct Reset: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Only this thread.", valueName: "tid"))
     var thread: Int32?
 
-    @Option(name: .long, help: ArgumentHelp("Options to clear, such as single-request,no-reload.", valueName: "options"))
+    @Option(
+        name: .long, help: ArgumentHelp("Options to clear, such as single-request,no-reload.", valueName: "options"))
     var clear: String?
 
-    @Option(name: .long, help: ArgumentHelp("Options to set, such as timeout=2,attempts=3,rotate.", valueName: "options"))
+    @Option(
+        name: .long, help: ArgumentHelp("Options to set, such as timeout=2,attempts=3,rotate.", valueName: "options"))
     var set: String?
 
     @OptionGroup var output: OutputOptions
