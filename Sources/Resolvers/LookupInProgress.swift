@@ -15,10 +15,12 @@ extension Lookup {
     /// What a thread that sits in a lookup waits for, from a snapshot of it and its system call.
     ///
     /// - Parameters:
+    ///   - blocked: the system call it slept in before it was held.
     ///   - sockets: descriptors that the resolver's own state names.
     /// - Returns: nil where no function of the resolver is on its stack and no socket is open.
     static func read(
-        _ snapshot: StackSnapshot, stack: CallStack, thread: ThreadID, of target: TargetProcess, sockets: [Int32]
+        _ snapshot: StackSnapshot, stack: CallStack, waitingIn blocked: BlockedSystemCall?, of target: TargetProcess,
+        sockets: [Int32]
     ) -> Lookup? {
         var lookup = Lookup()
         lookup.call = entryPoint(stack, target.images)
@@ -26,13 +28,12 @@ extension Lookup {
         for socket in sockets {
             if let peer = target.id.peer(of: socket) { lookup.sockets[socket] = peer.endpoint }
         }
-        if let blocked = try? BlockedSystemCall(of: thread, in: target.id) {
-            if let descriptor = waitedFor(blocked, target.images.memory), let peer = target.id.peer(of: descriptor) {
-                lookup.sockets[descriptor] = peer.endpoint
-                lookup.server = peer.endpoint
-                lookup.transport = peer.transport.rawValue.hasPrefix("udp") ? "udp" : "tcp"
-            }
-            lookup.seconds = SchedulerClock.millisecondsAsleep(thread, in: target.id).map { $0 / 1000 }
+        if let blocked, let descriptor = waitedFor(blocked, target.images.memory),
+            let peer = target.id.peer(of: descriptor)
+        {
+            lookup.sockets[descriptor] = peer.endpoint
+            lookup.server = peer.endpoint
+            lookup.transport = peer.transport.rawValue.hasPrefix("udp") ? "udp" : "tcp"
         }
         if let question = DNSQuestion.first(in: snapshot.stack) {
             lookup.name = question.name
@@ -57,7 +58,8 @@ extension Lookup {
     private static func waitedFor(_ call: BlockedSystemCall, _ memory: ProcessMemory) -> Int32? {
         let numbers = Native.systemCalls
         switch call.number {
-        case numbers.poll, numbers.ppoll:
+        case numbers.poll, numbers.ppoll, numbers.restartSyscall:
+            // A poll that was interrupted before goes on under the last of these, with its arguments.
             return try? memory.load(call.arguments[0])
         case numbers.recvfrom, numbers.recvmsg, numbers.read, numbers.connect, numbers.sendto, numbers.write:
             return Int32(truncatingIfNeeded: call.arguments[0])

@@ -12,7 +12,7 @@ public struct HeldThread: ~Copyable {
     public let process: ProcessID
     /// The registers it was stopped with.
     public let registers: Native.Registers
-    /// The registers it goes on with. They differ only where the kernel alone would not restart the system call.
+    /// The registers it goes on with, which it has already. They differ only where the kernel would not restart the system call.
     let resumption: Native.Registers
     /// CLOCK_MONOTONIC, in nanoseconds, just before it was asked to stop.
     public let heldSince: UInt64
@@ -30,13 +30,15 @@ public struct HeldThread: ~Copyable {
         let wait = try HeldThread.examine(thread, in: process, images: images)
         let asked = MonotonicClock.nanoseconds
         let registers = try HeldThread.stop(thread, in: process)
-        let resumption: Native.Registers
-        do throws(HoldError) {
-            resumption = try HeldThread.resumption(
-                of: registers, thread: thread, process: process, expected: wait)
-        } catch {
-            clinux_ptrace_detach(thread.rawValue, 0)
-            throw error
+        var resumption = HeldThread.resumption(of: registers, expected: wait)
+        if resumption != registers {
+            // First of all: should we die, the kernel would go on with whatever registers stand there, and end the wait with EINTR.
+            try? HeldThread.setRegisters(resumption, of: thread)
+            // A signal that is due would have ended it anyway, and its handler is about to run.
+            if HeldThread.hasDeliverableSignal(thread) {
+                try? HeldThread.setRegisters(registers, of: thread)
+                resumption = registers
+            }
         }
         self.thread = thread
         self.process = process
@@ -46,7 +48,7 @@ public struct HeldThread: ~Copyable {
     }
 
     deinit {
-        if isHeld { HeldThread.letGo(thread, original: registers, resumption: resumption) }
+        if isHeld { clinux_ptrace_detach(thread.rawValue, 0) }
     }
 
     /// Lets the thread go on.
@@ -55,7 +57,7 @@ public struct HeldThread: ~Copyable {
     @discardableResult
     public consuming func release() -> Double {
         isHeld = false
-        HeldThread.letGo(thread, original: registers, resumption: resumption)
+        clinux_ptrace_detach(thread.rawValue, 0)
         return HeldThread.microseconds(since: heldSince)
     }
 
@@ -76,11 +78,6 @@ public struct HeldThread: ~Copyable {
 
     static func microseconds(since start: UInt64) -> Double {
         Double(MonotonicClock.nanoseconds - start) / 1000
-    }
-
-    private static func letGo(_ thread: ThreadID, original: Native.Registers, resumption: Native.Registers) {
-        if resumption != original { try? setRegisters(resumption, of: thread) }
-        clinux_ptrace_detach(thread.rawValue, 0)
     }
 
     // MARK: Before the stop
@@ -170,12 +167,9 @@ public struct HeldThread: ~Copyable {
         }
     }
 
-    private static func resumption(
-        of registers: Native.Registers, thread: ThreadID, process: ProcessID, expected: Wait?
-    ) throws(HoldError) -> Native.Registers {
+    /// The registers that make an interrupted system call anew, where the kernel would end it with EINTR.
+    private static func resumption(of registers: Native.Registers, expected: Wait?) -> Native.Registers {
         guard let call = registers.systemCall, registers.returnValue == -Int64(EINTR) else { return registers }
-        // A signal that is due would have ended the call with EINTR anyway, and its handler is about to run.
-        guard !hasDeliverableSignal(thread) else { return registers }
         var again = registers
         again.rewindSystemCall()
         // Only the wait that was timed may be shortened; one that began since then has all of its time left.

@@ -138,15 +138,16 @@ extension GlibcResolver {
                 "the process may not read its \(TargetProcess.resolvConfPath): its libc would ask 127.0.0.1")
             return
         }
-        // The gentler rung first: from here on the thread's own reload works again, whatever comes of the call.
-        if !bits.isEmpty {
-            clear(bits, reading, &record)
-            guard record.action == .cleared else { return }
-        }
         let call = CallTarget(
             function: library.reinitialize, signalReturn: signalReturn,
             errno: pointer &+ UInt64(bitPattern: errnoOffset))
-        switch attempt(call, reading.thread, pointer, &record) {
+        let attempt = attempt(call, clearing: bits, reading.thread, pointer, &record)
+        // Could it not be held, the gentler rung may still be had.
+        if !record.cleared.isSuperset(of: bits) {
+            clear(bits, reading, &record)
+            guard record.action == .cleared else { return }
+        }
+        switch attempt {
         case .done(let outcome):
             record.systemCalls = outcome.systemCalls
             record.action = .reinitialized
@@ -170,8 +171,12 @@ extension GlibcResolver {
         case gone
     }
 
-    /// One try: judge a snapshot while the thread runs, then hold it, see that nothing moved, and call.
-    private func attempt(_ call: CallTarget, _ thread: ThreadID, _ pointer: UInt64, _ record: inout RepairRecord)
+    /// One try: hold the thread for its registers and clear the bits, so that its own reload works again whatever comes of the
+    /// call; judge a snapshot while it runs; hold it once more, see that nothing moved, and call.
+    private func attempt(
+        _ call: CallTarget, clearing bits: GlibcOptionBits, _ thread: ThreadID, _ pointer: UInt64,
+        _ record: inout RepairRecord
+    )
         -> Attempt
     {
         let memory = target.images.memory
@@ -182,6 +187,10 @@ extension GlibcResolver {
             let rehearsal = try HeldThread(thread, in: target.id, images: target.images)
             let registers = rehearsal.registers
             let findings = CallConditions.Findings(of: rehearsal, status)
+            if !record.cleared.isSuperset(of: bits) {
+                try apply({ [.options($0.options.subtracting(bits))] }, pointer)
+                record.cleared.formUnion(bits)
+            }
             record.count(pause: rehearsal.release())
             if let hindrance = findings.hindrance { return .never(hindrance) }
 
