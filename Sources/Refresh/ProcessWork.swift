@@ -48,18 +48,24 @@ public struct ProcessWork {
     private func resolverReports(_ resolver: Resolver, _ task: ProcessTask) throws(TargetError) -> [ResolverReport] {
         switch resolver {
         case .musl(let musl):
-            return [ResolverReport(musl)]
+            return try threads(task).map { ResolverReport(musl, $0, in: target) }
         case .opaque(let library, let path, let reason):
             return [ResolverReport(opaque: library, path: path, reason)]
         case .glibc(let glibc):
-            let threads: [ThreadID]
-            do {
-                threads = try target.id.threads()
-            } catch {
-                throw TargetError(error, process: target.id)
-            }
-            return GlibcWork(resolver: glibc, target: target).reports(threads.filter(task.concerns), task)
+            return GlibcWork(resolver: glibc, target: target).reports(try threads(task), task)
         }
+    }
+
+    private func threads(_ task: ProcessTask) throws(TargetError) -> [ThreadID] {
+        let all: [ThreadID]
+        do {
+            all = try target.id.threads()
+        } catch {
+            throw TargetError(error, process: target.id)
+        }
+        guard case .reset(let reset) = task, let number = reset.thread else { return all }
+        guard all.contains(ThreadID(number)) else { throw .noSuchThread(target.id, ThreadID(number)) }
+        return [ThreadID(number)]
     }
 
     private func fileReport() -> ProcessReport.FileReport {
@@ -82,13 +88,6 @@ public struct ProcessWork {
     }
 }
 
-extension ProcessTask {
-    func concerns(_ thread: ThreadID) -> Bool {
-        guard case .reset(let reset) = self, let chosen = reset.thread else { return true }
-        return chosen == thread.rawValue
-    }
-}
-
 extension ProcessReport {
     init(failed id: ProcessID, _ error: TargetError) {
         self.init(pid: id.rawValue)
@@ -106,9 +105,18 @@ extension ProcessReport {
 }
 
 extension ResolverReport {
-    init(_ musl: MuslResolver) {
+    /// musl has nothing in force but what the file says at the next lookup.
+    init(_ musl: MuslResolver, _ thread: ThreadID, in target: TargetProcess) {
         self.init(library: "musl", path: musl.path, state: ResolverState.current.rawValue)
+        self.thread = thread.rawValue
         explanation = "musl reads the file at every lookup: never stale"
+        let expected = target.expected
+        nameservers = expected.nameservers.map { $0.withPort(53) }
+        search = expected.search
+        options = .init(
+            ndots: expected.options.ndots, timeout: expected.options.timeout, attempts: expected.options.attempts,
+            flags: [])
+        lookup = musl.lookup(of: thread, in: target).map { LookupReport($0) }
         repair = .init(action: "none")
     }
 

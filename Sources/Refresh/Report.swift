@@ -167,7 +167,7 @@ extension TargetError {
     /// The exit code for it, when it was the user who named the process.
     public var exitStatus: ExitStatus {
         switch self {
-        case .gone, .noSuchName, .zombie: .gone
+        case .gone, .noSuchName, .noSuchThread, .zombie: .gone
         case .notPermitted, .traced: .notPermitted
         case .kernelThread, .oneself, .firstProcess: .usage
         case .thirtyTwoBit, .failed: .inPart

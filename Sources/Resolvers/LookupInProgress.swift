@@ -7,20 +7,18 @@ extension Lookup {
     private static let entryPoints: Set<String> = [
         "getaddrinfo", "gethostbyname", "gethostbyname2", "gethostbyname_r", "gethostbyname2_r", "gethostbyaddr",
         "gethostbyaddr_r", "getnameinfo", "res_query", "res_search", "res_send", "res_nquery", "res_nsearch",
-        "res_nsend",
-        "__res_query", "__res_search", "__res_send", "__res_nquery", "__res_nsearch", "__res_nsend", "res_querydomain",
-        "getaddrinfo_a",
+        "res_nsend", "__res_query", "__res_search", "__res_send", "__res_nquery", "__res_nsearch", "__res_nsend",
+        "res_querydomain", "getaddrinfo_a",
     ]
 
     /// What a thread that sits in a lookup waits for, from a snapshot of it and its system call.
     ///
     /// - Parameters:
-    ///   - blocked: the system call it slept in before it was held.
+    ///   - sleep: the system call it slept in before it was held, and for how long.
     ///   - sockets: descriptors that the resolver's own state names.
     /// - Returns: nil where no function of the resolver is on its stack and no socket is open.
     static func read(
-        _ snapshot: StackSnapshot, stack: CallStack, waitingIn blocked: BlockedSystemCall?, of target: TargetProcess,
-        sockets: [Int32]
+        _ snapshot: StackSnapshot, stack: CallStack, sleep: LookupSleep?, of target: TargetProcess, sockets: [Int32]
     ) -> Lookup? {
         var lookup = Lookup()
         lookup.call = entryPoint(stack, target.images)
@@ -28,18 +26,47 @@ extension Lookup {
         for socket in sockets {
             if let peer = target.id.peer(of: socket) { lookup.sockets[socket] = peer.endpoint }
         }
-        if let blocked, let descriptor = waitedFor(blocked, target.images.memory),
+        if let sleep, let descriptor = waitedFor(sleep.call, target.images.memory),
             let peer = target.id.peer(of: descriptor)
         {
             lookup.sockets[descriptor] = peer.endpoint
             lookup.server = peer.endpoint
             lookup.transport = peer.transport.rawValue.hasPrefix("udp") ? "udp" : "tcp"
         }
-        if let question = DNSQuestion.first(in: snapshot.stack) {
-            lookup.name = question.name
-            lookup.recordType = question.type
-        }
+        lookup.seconds = sleep?.seconds ?? AttemptBeginning.secondsAgo(snapshot, stack)
+        lookup.take(DNSQuestion.first(in: snapshot.stack))
         return lookup
+    }
+
+    /// What a thread waits for that is asleep in poll on an internet socket with a DNS query in its stack. For resolvers that keep
+    /// no state and have no unwind tables; the thread is not held.
+    static func readAsleep(_ thread: ThreadID, of target: TargetProcess) -> Lookup? {
+        let memory = target.images.memory
+        guard let sleep = LookupSleep(of: thread, in: target.id),
+            let descriptor = waitedFor(sleep.call, memory), let inode = target.id.socketInode(of: descriptor),
+            let stack = try? memory.readUpTo(sleep.call.stackPointer, count: StackSnapshot.limit),
+            let question = DNSQuestion.first(in: stack)
+        else { return nil }
+        let kinds = [InternetSocket.Transport.udp, .udp6, .tcp, .tcp6]
+        let found = kinds.lazy.compactMap { kind in
+            try? InternetSocket.all(kind, seenBy: target.id).first { $0.inode == inode }
+        }
+        guard let socket = found.first else { return nil }
+        var lookup = Lookup()
+        lookup.take(question)
+        lookup.transport = socket.transport.rawValue.hasPrefix("udp") ? "udp" : "tcp"
+        // A socket that is not connected asks several servers at once.
+        if socket.peer.port != 0 {
+            lookup.server = socket.peer
+            lookup.sockets[descriptor] = socket.peer
+        }
+        lookup.seconds = sleep.seconds
+        return lookup
+    }
+
+    private mutating func take(_ question: DNSQuestion?) {
+        name = question?.name
+        recordType = question?.type
     }
 
     private static func entryPoint(_ stack: CallStack, _ images: ImageCatalog) -> String? {
@@ -66,6 +93,21 @@ extension Lookup {
         default:
             return nil
         }
+    }
+}
+
+/// The system call a thread sleeps in, and for how long, as seen before it is held: that makes its sleep another one.
+struct LookupSleep {
+    let call: BlockedSystemCall
+    /// nil where it was interrupted before: it has gone to sleep anew since.
+    let seconds: Double?
+
+    /// nil where the thread does not sleep.
+    init?(of thread: ThreadID, in process: ProcessID) {
+        guard let call = try? BlockedSystemCall(of: thread, in: process) else { return nil }
+        self.call = call
+        let isFirstSleep = call.number != Native.systemCalls.restartSyscall
+        seconds = isFirstSleep ? SchedulerClock.millisecondsAsleep(thread, in: process).map { $0 / 1000 } : nil
     }
 }
 

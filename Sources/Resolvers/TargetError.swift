@@ -5,6 +5,7 @@ import LinuxProcess
 public enum TargetError: Error, Sendable, Equatable, CustomStringConvertible {
     case gone(ProcessID)
     case noSuchName(String)
+    case noSuchThread(ProcessID, ThreadID)
     case kernelThread(ProcessID, name: String)
     case zombie(ProcessID)
     case oneself(ProcessID)
@@ -18,6 +19,7 @@ public enum TargetError: Error, Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .gone(let id): "process \(id) does not exist (any more)"
         case .noSuchName(let name): "no process is named \(name)"
+        case .noSuchThread(let id, let thread): "process \(id) has no thread \(thread) (any more)"
         case .kernelThread(let id, let name): "process \(id) (\(name)) is a kernel thread: it resolves no names"
         case .zombie(let id): "process \(id) has ended and only waits for its parent to notice (zombie)"
         case .oneself(let id): "process \(id) is repoint itself"

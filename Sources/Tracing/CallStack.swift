@@ -33,7 +33,7 @@ public struct StackSnapshot: Sendable {
     public let stackBase: UInt64
 
     /// Deeper stacks than this are read as they are walked.
-    private static let limit = 32 << 10
+    public static let limit = 32 << 10
 
     public init(_ registers: Native.Registers, catalog: ImageCatalog) throws(SystemError) {
         let start = registers.stackPointer &- Native.redZone

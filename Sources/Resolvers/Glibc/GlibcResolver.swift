@@ -79,9 +79,7 @@ public final class GlibcResolver {
     }
 
     private func lookup(_ thread: ThreadID, _ state: GlibcThreadState, _ pause: inout Double?) -> Lookup? {
-        // Read before it is held, which makes its sleep another one.
-        let blocked = try? BlockedSystemCall(of: thread, in: target.id)
-        let asleep = SchedulerClock.millisecondsAsleep(thread, in: target.id)
+        let sleep = LookupSleep(of: thread, in: target.id)
         let registers: Native.Registers
         do {
             let held = try HeldThread(thread, in: target.id, images: target.images)
@@ -92,9 +90,7 @@ public final class GlibcResolver {
         }
         guard let snapshot = try? StackSnapshot(registers, catalog: target.images) else { return nil }
         let stack = target.unwinder.walk(snapshot)
-        var lookup = Lookup.read(snapshot, stack: stack, waitingIn: blocked, of: target, sockets: state.sockets)
-        if blocked != nil { lookup?.seconds = asleep.map { $0 / 1000 } }
-        return lookup
+        return Lookup.read(snapshot, stack: stack, sleep: sleep, of: target, sockets: state.sockets)
     }
 
     private func singleRequest(_ state: GlibcThreadState) -> GlibcReading.SingleRequest {

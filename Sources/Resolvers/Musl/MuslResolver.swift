@@ -31,6 +31,11 @@ public struct MuslResolver: Sendable {
         isStatic = true
     }
 
+    /// What a thread looks up at this moment, if anything.
+    public func lookup(of thread: ThreadID, in target: TargetProcess) -> Lookup? {
+        Lookup.readAsleep(thread, of: target)
+    }
+
     private static func isStaticMusl(_ program: LoadedModule, _ images: ImageCatalog) -> Bool {
         let mark = Array(staticMark.utf8)
         for region in images.map.regions where region.file == program.file && region.isReadable {
