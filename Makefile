@@ -27,7 +27,13 @@ demo: build demo-packages
 
 test: build-packages test-packages victims static
 	$(SWIFT) build --build-tests
-	$(STAGE) REPOINT_STATIC="$(CURDIR)/$(STATIC)" sh -c 'ip link set lo up; exec $(SWIFT) test --skip-build --disable-xctest'
+	@if $(STAGE) true 2>/dev/null; then \
+		$(STAGE) REPOINT_STATIC="$(CURDIR)/$(STATIC)" \
+			sh -c 'ip link set lo up; exec $(SWIFT) test --skip-build --disable-xctest'; \
+	else \
+		echo "this machine makes no namespaces: the tests on real processes will be skipped"; \
+		$(SWIFT) test --skip-build --disable-xctest; \
+	fi
 
 static: build-packages
 	$(SWIFT) build $(STATIC_FLAGS) --product repoint

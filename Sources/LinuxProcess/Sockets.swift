@@ -40,7 +40,14 @@ public struct IPAddress: Hashable, Sendable, CustomStringConvertible {
         let parts = text.split(separator: "%", maxSplits: 1)
         var six = in6_addr()
         guard let address = parts.first, inet_pton(AF_INET6, String(address), &six) == 1 else { return nil }
-        let scope = parts.count > 1 ? UInt32(parts[1]) ?? if_nametoindex(String(parts[1])) : 0
+        var scope: UInt32 = 0
+        if parts.count > 1 {
+            // Names of interfaces mean something with link-local addresses only, as with glibc.
+            let isLinkLocal = withUnsafeBytes(of: &six) { bytes in
+                bytes[0] == 0xfe && bytes[1] & 0xc0 == 0x80 || bytes[0] == 0xff && bytes[1] & 0x0f == 2
+            }
+            scope = UInt32(parts[1]) ?? (isLinkLocal ? if_nametoindex(String(parts[1])) : 0)
+        }
         self.init(family: .ipv6, bytes: withUnsafeBytes(of: &six) { Array($0) }, scope: scope)
     }
 

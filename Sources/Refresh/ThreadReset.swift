@@ -29,7 +29,7 @@ public struct ThreadReset: Codable, Sendable, Equatable {
 
     /// Takes `--set` words: `name` or `name=number`.
     public mutating func addSet(_ word: String) throws(InvalidChange) {
-        let parts = word.split(separator: "=", maxSplits: 1).map(String.init)
+        let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2 else {
             try ThreadReset.checkFlag(word)
             flagsToSet.insert(word)

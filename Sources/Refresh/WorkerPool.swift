@@ -107,7 +107,7 @@ private final class Desk {
         let now = MonotonicClock.nanoseconds
         let first = busy.map(\.deadline).min() ?? now
         let milliseconds = first > now ? (first - now) / 1_000_000 + 1 : 0
-        poll(&entries, nfds_t(entries.count), Int32(milliseconds))
+        poll(&entries, nfds_t(entries.count), Int32(clamping: milliseconds))
     }
 
     func collect() -> Result {

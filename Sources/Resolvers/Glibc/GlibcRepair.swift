@@ -126,6 +126,9 @@ extension GlibcResolver {
 
     // MARK: The call
 
+    /// A longer first name in the search list fails an assertion of glibc's (`resolv_conf_matches`; seen in 2.36).
+    private static let searchNameLimit = 255
+
     private func reinitialize(clearing bits: GlibcOptionBits, _ reading: GlibcReading, _ record: inout RepairRecord) {
         guard let pointer = reading.threadPointer, let signalReturn = library.signalReturn,
             let errnoOffset = library.errnoOffset, library.contextOffset != nil
@@ -136,6 +139,11 @@ extension GlibcResolver {
         guard target.canReadFile() else {
             record.action = .refused(
                 "the process may not read its \(TargetProcess.resolvConfPath): its libc would ask 127.0.0.1")
+            return
+        }
+        if let name = target.expected.search?.first(where: { $0.utf8.count > GlibcResolver.searchNameLimit }) {
+            record.action = .refused(
+                "a search name of \(name.utf8.count) bytes makes this libc abort the process: shorten it in the file")
             return
         }
         let call = CallTarget(

@@ -71,12 +71,13 @@ public struct GlibcThreadState: Sendable, Equatable {
             sockets = []
             return
         }
-        sockets = (0..<GlibcThreadState.serverLimit)
+        let serverCount = Int(number(Offset.serverCount, Int32.self))
+        // One for each server; the places of servers that there are not hold zeroes.
+        sockets = (0..<min(max(serverCount, 0), GlibcThreadState.serverLimit))
             .map { number(Offset.sockets + $0 * 4, Int32.self) }
             .filter { $0 >= 0 }
-        let serverCount = Int(number(Offset.serverCount, Int32.self))
         guard options.isSubset(of: .known), (0...GlibcThreadState.serverLimit).contains(serverCount),
-            sockets.allSatisfy({ $0 < 1 << 20 }), (0...3600).contains(timeout), (0...100).contains(attempts)
+            sockets.allSatisfy({ $0 < 1 << 20 }), abs(timeout) < 1 << 16, abs(attempts) < 1 << 16
         else { throw OpaqueReason("what its thread-local pointer leads to is no resolver state") }
         nameservers = try (0..<serverCount).map { try GlibcThreadState.server($0, in: bytes, memory: memory) }
         search = try GlibcThreadState.searchList(in: bytes, memory: memory)
