@@ -61,14 +61,11 @@ struct GlibcWork {
     private func planned(_ plan: GlibcRepairPlan) -> ResolverReport.RepairReport {
         switch plan {
         case .nothing: .init(action: "none")
-        case .clear(let bits): .init(action: "clear", result: "planned", note: text(of: bits))
-        case .reinitialize(let bits): .init(action: "reinitialize", result: "planned", note: text(of: bits))
+        case .correct(let correction): .init(action: "clear", result: "planned", note: correction.description)
+        case .reinitialize(let correction):
+            .init(action: "reinitialize", result: "planned", note: correction.description)
         case .refuse(let why): .init(action: "refused", reason: why)
         }
-    }
-
-    private func text(of bits: GlibcOptionBits) -> String? {
-        bits.isEmpty ? nil : "clears \(bits.flags.map(\.rawValue).sorted().joined(separator: ", "))"
     }
 
     private func refreshed(_ reading: GlibcReading, _ record: RepairRecord) -> ResolverReport {

@@ -23,7 +23,7 @@ public enum AArch64: Architecture {
 
     public static let systemCalls = SystemCallNumbers(
         restartSyscall: 128, read: 63, write: 64, close: 57, fstat: 80, lseek: 62, mmap: 222, munmap: 215, brk: 214,
-        rtSigreturn: 139,
+        mprotect: 226, rtSigreturn: 139,
         rtSigprocmask: 135, futex: 98, openat: 56, newfstatat: 79, uname: 160, open: nil, stat: nil, readv: 65,
         poll: nil, ppoll: 73, select: nil, pselect6: 72, nanosleep: 101, clockNanosleep: 115, epollWait: nil,
         epollPwait: 22, epollPwait2: 441, accept: 202, accept4: 242, connect: 203, recvfrom: 207, recvmsg: 212,

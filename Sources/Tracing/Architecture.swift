@@ -118,6 +118,7 @@ public struct SystemCallNumbers: Sendable {
     public let mmap: Int
     public let munmap: Int
     public let brk: Int
+    public let mprotect: Int
     public let rtSigreturn: Int
     public let rtSigprocmask: Int
     public let futex: Int

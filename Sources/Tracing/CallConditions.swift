@@ -13,6 +13,7 @@ public enum CallConditions {
             .init("fstat", numbers.fstat), .init("read", numbers.read), .init("lseek", numbers.lseek),
             .init("close", numbers.close), .init("brk", numbers.brk),
             .init("mmap", numbers.mmap, [0, 0x21000, 3, 0x22, UInt64.max]), .init("munmap", numbers.munmap),
+            .init("mprotect", numbers.mprotect, [0, 0x1000, 3]),
             .init("futex", numbers.futex, [0, 0x80]), .init("uname", numbers.uname),
             .init("rt_sigreturn", numbers.rtSigreturn),
         ]

@@ -16,6 +16,8 @@ public struct HeldThread: ~Copyable {
     let resumption: Native.Registers
     /// CLOCK_MONOTONIC, in nanoseconds, just before it was asked to stop.
     public let heldSince: UInt64
+    /// seccomp filters its system calls.
+    let isFiltered: Bool
     private var isHeld = true
 
     /// How long a thread may take to stop, in nanoseconds.
@@ -44,6 +46,7 @@ public struct HeldThread: ~Copyable {
         self.process = process
         self.registers = registers
         self.resumption = resumption
+        isFiltered = wait.isFiltered
         heldSince = asked
     }
 
@@ -84,42 +87,46 @@ public struct HeldThread: ~Copyable {
 
     /// The sleep that a stop would interrupt.
     private struct Wait {
-        let call: BlockedSystemCall
+        /// nil when it runs.
+        let call: BlockedSystemCall?
         let restart: WaitRestart
         /// Milliseconds since it began, where the rest of its time depends on them.
         let asleep: Double?
+        /// seccomp filters its system calls.
+        let isFiltered: Bool
     }
 
-    /// Sees, without touching it, whether the thread can be stopped unnoticed; nil when it runs.
+    /// Sees, without touching it, whether the thread can be stopped unnoticed.
     private static func examine(_ thread: ThreadID, in process: ProcessID, images: ImageCatalog) throws(HoldError)
-        -> Wait?
+        -> Wait
     {
         let state: ProcessStat.State
-        let tracer: ProcessID?
+        let status: ProcessStatus
         let blocked: BlockedSystemCall?
         do {
             state = try ProcessStat(of: thread, in: process).state
-            tracer = try ProcessStatus(of: thread, in: process).tracer
+            status = try ProcessStatus(of: thread, in: process)
             blocked = try BlockedSystemCall(of: thread, in: process)
         } catch {
             throw HoldError(error)
         }
-        if let tracer { throw .traced(by: tracer) }
+        if let tracer = status.tracer { throw .traced(by: tracer) }
         switch state {
         case .stopped, .tracingStop: throw .stopped
         case .zombie, .dead: throw .gone
         case .uninterruptible: throw .uninterruptible
         case .running, .sleeping, .idle, .parked: break
         }
-        guard let blocked else { return nil }
-        let restart = WaitRestart(blocked, of: thread, in: process)
+        let isFiltered = status.seccomp != .disabled
+        guard let blocked else { return Wait(call: nil, restart: .byKernel, asleep: nil, isFiltered: isFiltered) }
+        let restart = WaitRestart(blocked, of: thread, in: process, isFiltered: isFiltered)
         switch restart {
         case .noticed(let why):
             throw .noticeable(why)
         case .again where !Native.canRewindSystemCalls, .againWithRest where !Native.canRewindSystemCalls:
             throw .noticeable("its wait would end with EINTR, which cannot be hidden on this architecture")
         case .byKernel, .again:
-            return Wait(call: blocked, restart: restart, asleep: nil)
+            return Wait(call: blocked, restart: restart, asleep: nil, isFiltered: isFiltered)
         case .againWithRest:
             // The argument's register must be one that nobody looks at after the call, as after a C function.
             guard images.isLibrary(.libc, at: blocked.programCounter) else {
@@ -128,7 +135,7 @@ public struct HeldThread: ~Copyable {
             guard let asleep = SchedulerClock.millisecondsAsleep(thread, in: process) else {
                 throw .noticeable("this kernel does not tell how long it has waited (/proc/PID/task/TID/sched)")
             }
-            return Wait(call: blocked, restart: restart, asleep: asleep)
+            return Wait(call: blocked, restart: restart, asleep: asleep, isFiltered: isFiltered)
         }
     }
 
@@ -167,16 +174,22 @@ public struct HeldThread: ~Copyable {
         }
     }
 
+    /// ERESTART_RESTARTBLOCK of the kernel's linux/errno.h: it would go on as restart_syscall(2).
+    private static let restartBlock: Int64 = -516
+
     /// The registers that make an interrupted system call anew, where the kernel would end it with EINTR.
-    private static func resumption(of registers: Native.Registers, expected: Wait?) -> Native.Registers {
-        guard let call = registers.systemCall, registers.returnValue == -Int64(EINTR) else { return registers }
+    private static func resumption(of registers: Native.Registers, expected: Wait) -> Native.Registers {
+        guard let call = registers.systemCall else { return registers }
+        let wouldEnd = registers.returnValue == -Int64(EINTR)
+        // A filter would see another system call, restart_syscall, and might kill the thread for it.
+        let wouldBeFiltered = expected.isFiltered && registers.returnValue == HeldThread.restartBlock
+        guard wouldEnd || wouldBeFiltered, call != Native.systemCalls.restartSyscall else { return registers }
         var again = registers
         again.rewindSystemCall()
         // Only the wait that was timed may be shortened; one that began since then has all of its time left.
-        if case .againWithRest(let argument, let milliseconds)? = expected?.restart, let expected,
-            let asleep = expected.asleep, expected.call.number == call,
-            expected.call.stackPointer == registers.stackPointer,
-            expected.call.arguments[argument] == registers.argument(argument)
+        if case .againWithRest(let argument, let milliseconds) = expected.restart, let asleep = expected.asleep,
+            let before = expected.call, before.number == call, before.stackPointer == registers.stackPointer,
+            before.arguments[argument] == registers.argument(argument)
         {
             let rest = max(0, Double(milliseconds) - asleep)
             again.setArgument(argument, UInt64(UInt32(rest.rounded(.up))))

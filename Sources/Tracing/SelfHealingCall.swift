@@ -110,6 +110,12 @@ extension HeldThread {
     /// From the entry of rt_sigreturn straight back to the interrupted system call, as if no signal frame had been.
     private borrowing func finish(vectors: [UInt8], mask: UInt64, comeback: Native.Registers) {
         let id = thread.rawValue
+        // A filter would see system call -1 where we skip one, and might kill the thread for it. Let the frame bring it back: what
+        // it waited in is made anew in either case, as its filter keeps it from being restarted.
+        guard !isFiltered else {
+            clinux_ptrace_detach(id, 0)
+            return
+        }
         // Until the next step the frame would still bring everything back.
         clinux_ptrace_setregset(id, Int32(CLINUX_NT_X86_XSTATE), vectors, vectors.count)
         clinux_ptrace_setsigmask(id, mask)

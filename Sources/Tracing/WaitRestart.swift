@@ -16,7 +16,14 @@ public enum WaitRestart: Sendable, Equatable {
     ///
     /// Which calls end with EINTR though no handler ran is listed in signal(7), "Interruption of system calls ... by stop
     /// signals"; the rest was tried on Linux 6.18.
-    public init(_ call: BlockedSystemCall, of thread: ThreadID, in process: ProcessID) {
+    ///
+    /// - Parameter isFiltered: seccomp filters the thread's system calls. What the kernel would go on with under the name of
+    ///   restart_syscall goes through the filter once more, and may be the thread's death there: it is made anew instead.
+    public init(_ call: BlockedSystemCall, of thread: ThreadID, in process: ProcessID, isFiltered: Bool) {
+        if isFiltered, let restart = WaitRestart(filtered: call) {
+            self = restart
+            return
+        }
         let numbers = Native.systemCalls
         let descriptor = Int32(truncatingIfNeeded: call.arguments[0])
         switch call.number {
@@ -47,6 +54,21 @@ public enum WaitRestart: Sendable, Equatable {
             self = WaitRestart.onSocket(descriptor, of: process, sending: true)
         default:
             self = .noticed("what system call \(call.number) does when interrupted is not known")
+        }
+    }
+
+    /// For the waits that the kernel restarts as another system call; nil for all others.
+    private init?(filtered call: BlockedSystemCall) {
+        let numbers = Native.systemCalls
+        let isTimedFutex = call.number == numbers.futex && call.arguments[1] & 0x7f == 0 && call.arguments[3] != 0
+        let isRelativeSleep = call.number == numbers.clockNanosleep && call.arguments[1] & 1 == 0
+        if call.number == numbers.poll {
+            let timeout = Int32(truncatingIfNeeded: call.arguments[2])
+            self = timeout < 0 ? .again : .againWithRest(argument: 2, milliseconds: timeout)
+        } else if call.number == numbers.nanosleep || isRelativeSleep || isTimedFutex {
+            self = .noticed("its seccomp filter may forbid restart_syscall, with which the kernel goes on after a stop")
+        } else {
+            return nil
         }
     }
 

@@ -31,7 +31,7 @@ public enum X86_64: Architecture {
 
     public static let systemCalls = SystemCallNumbers(
         restartSyscall: 219, read: 0, write: 1, close: 3, fstat: 5, lseek: 8, mmap: 9, munmap: 11, brk: 12,
-        rtSigreturn: 15,
+        mprotect: 10, rtSigreturn: 15,
         rtSigprocmask: 14, futex: 202, openat: 257, newfstatat: 262, uname: 63, open: 2, stat: 4, readv: 19, poll: 7,
         ppoll: 271, select: 23, pselect6: 270, nanosleep: 35, clockNanosleep: 230, epollWait: 232, epollPwait: 281,
         epollPwait2: 441, accept: 43, accept4: 288, connect: 42, recvfrom: 45, recvmsg: 47, recvmmsg: 299, sendto: 44,

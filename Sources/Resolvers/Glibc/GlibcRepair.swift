@@ -27,8 +27,8 @@ public struct RepairRecord: Sendable, Equatable {
     public var systemCalls: [ObservedSystemCall] = []
     /// The obstacle may pass: another try is worth while.
     public var mayRetry = false
-    /// Option bits that have been cleared already.
-    var cleared: GlibcOptionBits = []
+    /// The correction has been made already.
+    var isCorrected = false
 
     public init(_ action: Action) {
         self.action = action
@@ -52,10 +52,10 @@ extension GlibcResolver {
             break
         case .refuse(let why):
             record.action = .refused(why)
-        case .clear(let bits):
-            clear(bits, reading, &record)
-        case .reinitialize(let bits):
-            reinitialize(clearing: bits, reading, &record)
+        case .correct(let correction):
+            correct(correction, reading, &record)
+        case .reinitialize(let correction):
+            reinitialize(after: correction, reading, &record)
         }
         return record
     }
@@ -100,10 +100,10 @@ extension GlibcResolver {
         return record
     }
 
-    private func clear(_ bits: GlibcOptionBits, _ reading: GlibcReading, _ record: inout RepairRecord) {
-        guard !record.cleared.isSuperset(of: bits) else { return }
-        record = write(reading, after: record) { [.options($0.options.subtracting(bits))] }
-        if record.action == .cleared { record.cleared.formUnion(bits) }
+    private func correct(_ correction: GlibcCorrection, _ reading: GlibcReading, _ record: inout RepairRecord) {
+        guard !record.isCorrected else { return }
+        record = write(reading, after: record, fields: correction.writes)
+        record.isCorrected = record.action == .cleared
     }
 
     private func apply(_ fields: (GlibcThreadState) -> [GlibcFieldWrite], _ pointer: UInt64) throws {
@@ -129,7 +129,8 @@ extension GlibcResolver {
     /// A longer first name in the search list fails an assertion of glibc's (`resolv_conf_matches`; seen in 2.36).
     private static let searchNameLimit = 255
 
-    private func reinitialize(clearing bits: GlibcOptionBits, _ reading: GlibcReading, _ record: inout RepairRecord) {
+    private func reinitialize(after correction: GlibcCorrection, _ reading: GlibcReading, _ record: inout RepairRecord)
+    {
         guard let pointer = reading.threadPointer, let signalReturn = library.signalReturn,
             let errnoOffset = library.errnoOffset, library.contextOffset != nil
         else {
@@ -149,10 +150,10 @@ extension GlibcResolver {
         let call = CallTarget(
             function: library.reinitialize, signalReturn: signalReturn,
             errno: pointer &+ UInt64(bitPattern: errnoOffset))
-        let attempt = attempt(call, clearing: bits, reading.thread, pointer, &record)
+        let attempt = attempt(call, after: correction, reading.thread, pointer, &record)
         // Could it not be held, the gentler rung may still be had.
-        if !record.cleared.isSuperset(of: bits) {
-            clear(bits, reading, &record)
+        if correction != .none && !record.isCorrected {
+            correct(correction, reading, &record)
             guard record.action == .cleared else { return }
         }
         switch attempt {
@@ -179,10 +180,10 @@ extension GlibcResolver {
         case gone
     }
 
-    /// One try: hold the thread for its registers and clear the bits, so that its own reload works again whatever comes of the
+    /// One try: hold the thread for its registers and correct its options, so that its own reload works again whatever comes of the
     /// call; judge a snapshot while it runs; hold it once more, see that nothing moved, and call.
     private func attempt(
-        _ call: CallTarget, clearing bits: GlibcOptionBits, _ thread: ThreadID, _ pointer: UInt64,
+        _ call: CallTarget, after correction: GlibcCorrection, _ thread: ThreadID, _ pointer: UInt64,
         _ record: inout RepairRecord
     )
         -> Attempt
@@ -195,9 +196,9 @@ extension GlibcResolver {
             let rehearsal = try HeldThread(thread, in: target.id, images: target.images)
             let registers = rehearsal.registers
             let findings = CallConditions.Findings(of: rehearsal, status)
-            if !record.cleared.isSuperset(of: bits) {
-                try apply({ [.options($0.options.subtracting(bits))] }, pointer)
-                record.cleared.formUnion(bits)
+            if correction != .none && !record.isCorrected {
+                try apply(correction.writes, pointer)
+                record.isCorrected = true
             }
             record.count(pause: rehearsal.release())
             if let hindrance = findings.hindrance { return .never(hindrance) }
@@ -240,12 +241,12 @@ extension GlibcResolver {
 extension RepairRecord {
     /// No call could be made. Where bits were cleared the thread reloads by itself at its next lookup all the same.
     mutating func noCall(_ action: Action, because why: String) {
-        if cleared.isEmpty {
+        guard isCorrected else {
             self.action = action
-        } else {
-            self.action = .cleared
-            note = "not re-initialised at once: \(why)"
+            return
         }
+        self.action = .cleared
+        note = "not re-initialised at once: \(why)"
     }
 
     mutating func postpone(_ what: String, mayRetry: Bool) {

@@ -16,25 +16,25 @@ public struct RepairLimits: Sendable, Equatable, Codable {
 /// What is to be done about a thread.
 public enum GlibcRepairPlan: Sendable, Equatable {
     case nothing
-    /// Only option bits are to be written.
-    case clear(GlibcOptionBits)
-    /// `__res_init` is to be called, after clearing bits.
-    case reinitialize(clearing: GlibcOptionBits)
+    /// Only fields of the state are to be written.
+    case correct(GlibcCorrection)
+    /// `__res_init` is to be called, after the correction.
+    case reinitialize(after: GlibcCorrection)
     case refuse(String)
 }
 
 extension GlibcResolver {
     /// What a refresh should do about a reading.
     public func plan(_ reading: GlibcReading, limits: RepairLimits) -> GlibcRepairPlan {
-        func reinitializing(clearing bits: GlibcOptionBits) -> GlibcRepairPlan {
-            guard limits.mayCall else { return bits.isEmpty ? .nothing : .clear(bits) }
-            return .reinitialize(clearing: bits)
+        func reinitializing(after correction: GlibcCorrection) -> GlibcRepairPlan {
+            guard limits.mayCall else { return correction == .none ? .nothing : .correct(correction) }
+            return .reinitialize(after: correction)
         }
         switch reading.diagnosis.state {
         case .idle, .opaque:
             return .nothing
         case .current, .following:
-            return limits.isForced ? reinitializing(clearing: []) : .nothing
+            return limits.isForced ? reinitializing(after: .none) : .nothing
         case .pinned:
             break
         }
@@ -44,20 +44,18 @@ extension GlibcResolver {
                 "its \(TargetProcess.resolvConfPath) cannot be read (\(error)): its libc would ask 127.0.0.1")
         }
         let asked = GlibcOptionBits(target.expected.options.flags)
+        let unasked = state.options.intersection(.lostReply).subtracting(asked)
         switch pin {
         case .lostReply:
-            return reinitializing(clearing: state.options.intersection(.lostReply).subtracting(asked))
+            return reinitializing(after: .clear(unasked))
         case .noReload:
-            return reinitializing(
-                clearing: state.options.intersection([.noReload, .singleRequest, .singleRequestReopen]).subtracting(
-                    asked
-                )
-                .union(.noReload))
+            return reinitializing(after: .clear(unasked.union(.noReload)))
         case .ownOptions:
             guard limits.isForced else {
-                return .refuse("the application changed its options itself; --force initialises it all the same")
+                return .refuse("the application changed its options itself; --force puts back those of the file")
             }
-            return reinitializing(clearing: state.options.intersection(.lostReply).subtracting(asked))
+            let bits = GlibcOptionBits.ordinary.union(asked).intersection(library.knownBits)
+            return reinitializing(after: .restore(bits, target.expected.options))
         case .ownServers:
             return .refuse("its servers are the application's own, which repoint never overwrites")
         case .oldLibc:
