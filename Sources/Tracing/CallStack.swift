@@ -42,11 +42,14 @@ public struct StackSnapshot: Sendable {
         stack = try catalog.memory.readUpTo(start, count: StackSnapshot.limit)
     }
 
-    /// The thread stands where it stood: same instruction and frame, and the same callers all the way out.
+    /// The thread stands where it stood: same system call and frame, and the same callers all the way out.
     ///
     /// Not every byte is compared. A wait that goes on after a stop has the rest of its time written to the stack.
     public func isStill(_ thread: borrowing HeldThread, stack: CallStack, memory: ProcessMemory) -> Bool {
+        // One instruction may make different system calls. A wait that we interrupted may go on as restart_syscall.
+        let call = thread.registers.systemCall
         guard thread.registers.isAtSamePlace(as: registers),
+            call == registers.systemCall || call == Native.systemCalls.restartSyscall,
             let now = try? memory.readUpTo(stackBase, count: self.stack.count)
         else { return false }
         // A return address lies just below where its frame's stack pointer will be.

@@ -80,9 +80,8 @@ struct GlibcThreadStateTests {
     func notAState() throws {
         let layouts = [
             StateLayout(options: 0x2000_02c1), StateLayout(options: UInt64.max), StateLayout(serverCount: 4),
-            StateLayout(serverCount: -1), StateLayout(timeout: -1), StateLayout(timeout: 100_000),
-            StateLayout(attempts: -1),
-            StateLayout(attempts: 101), StateLayout(sockets: [1 << 20, -1, -1]),
+            StateLayout(serverCount: -1), StateLayout(timeout: -100_000), StateLayout(timeout: 100_000),
+            StateLayout(attempts: -100_000), StateLayout(attempts: 100_000), StateLayout(sockets: [1 << 20, -1, -1]),
             // A server is announced and its place is empty.
             StateLayout(serverCount: 2, servers: ["10.0.0.1"]),
         ]

@@ -9,16 +9,31 @@ import Testing
 struct UnitWaitRestartTests {
     private static let numbers = Native.systemCalls
 
-    private func judge(_ number: Int, _ arguments: [UInt64] = []) throws -> WaitRestart {
+    private func judge(_ number: Int, _ arguments: [UInt64] = [], isFiltered: Bool = false) throws -> WaitRestart {
         let words =
             (arguments + [UInt64](repeating: 0, count: 6 - arguments.count)) + [0x7ffc_0000_1000, 0x7f00_0000_1000]
         let text = "\(number) " + words.map { "0x" + String($0, radix: 16) }.joined(separator: " ") + "\n"
-        return WaitRestart(try #require(BlockedSystemCall(parsing: text)), of: ProcessID.own.leader, in: .own)
+        let call = try #require(BlockedSystemCall(parsing: text))
+        return WaitRestart(call, of: ProcessID.own.leader, in: .own, isFiltered: isFiltered)
     }
 
     private func isNoticed(_ restart: WaitRestart) -> Bool {
         if case .noticed(let why) = restart { return !why.isEmpty }
         return false
+    }
+
+    @Test("under a seccomp filter nothing is left to be restarted by the kernel as another system call")
+    func filtered() throws {
+        let numbers = Self.numbers
+        let poll = try #require(numbers.poll)
+        #expect(try judge(poll, [0x1000, 1, UInt64(UInt32.max)], isFiltered: true) == .again)
+        #expect(
+            try judge(poll, [0x1000, 1, 1500], isFiltered: true) == .againWithRest(argument: 2, milliseconds: 1500))
+        #expect(isNoticed(try judge(numbers.nanosleep, [0x1000], isFiltered: true)))
+        #expect(isNoticed(try judge(numbers.clockNanosleep, [1, 0, 0x1000], isFiltered: true)))
+        #expect(try judge(numbers.clockNanosleep, [1, 1, 0x1000], isFiltered: true) == .byKernel)
+        #expect(isNoticed(try judge(numbers.futex, [0x1000, 0x80, 0, 0x2000], isFiltered: true)))
+        #expect(try judge(numbers.futex, [0x1000, 0x80, 0, 0], isFiltered: true) == .byKernel)
     }
 
     @Test("waits that the kernel goes on with by itself")
@@ -143,7 +158,9 @@ struct UnitHarmlessWaitsTests {
                 Issue.record("\(call) cannot be parsed")
                 continue
             }
-            if case .noticed(let why) = WaitRestart(blocked, of: ProcessID.own.leader, in: .own) {
+            if case .noticed(let why) = WaitRestart(
+                blocked, of: ProcessID.own.leader, in: .own, isFiltered: false)
+            {
                 #expect(!why.contains("is not known"), "\(call)")
             }
         }

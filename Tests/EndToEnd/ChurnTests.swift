@@ -1,0 +1,46 @@
+import Refresh
+import TestSupport
+import Testing
+
+extension RealProcesses {
+    /// Processes and threads that are gone by the time one has decided what to do about them.
+    @Suite("Churn")
+    struct ChurnTests {
+        private static let limit = 30.0
+        /// Done, in part, or gone.
+        private static let statuses: Set<Int32> = [0, 1, 4]
+
+        @Test(
+            "is survived by both sides", arguments: ["threads", "execs", "forks", "thread-exec"],
+            [Libc.host, .bullseye, .sid])
+        func isSurvived(_ mode: String, _ libc: Libc) throws {
+            let etc = try EtcDirectory(resolvConf: "nameserver 127.0.0.2\n")
+            let victim = try Victim(libc, "churn", [mode], etc: etc)
+            for count in 0..<Stress.share(of: 30, least: 10) {
+                try etc.change(to: "nameserver 127.0.0.\(2 + count % 2)\n")
+                for command in [["refresh", "--force", "--wait", "0.05"], ["inspect"]] {
+                    let run = try runRepoint(command + ["--json", "\(victim.id)"], limit: Self.limit)
+                    #expect(Self.statuses.contains(run.status), "\(run.status): \(run.standardError)")
+                    #expect(run.report != nil)
+                }
+                try victim.checkAlive(after: "\(count + 1) refreshes")
+            }
+            #expect(try isLeftAlone(victim.id))
+            #expect(try victim.end() > 0)
+        }
+
+        @Test("by a process that exits meanwhile ends the command too", arguments: Libc.glibcs)
+        func exits(_ libc: Libc) throws {
+            for _ in 0..<Stress.share(of: 50, least: 4) {
+                let victim = try Victim(libc, "churn", ["exits"])
+                var run = try runRepoint(["refresh", "--json", "--force", "\(victim.id)"], limit: Self.limit)
+                while victim.isAlive {
+                    #expect(Self.statuses.contains(run.status), "\(run.status): \(run.standardError)")
+                    run = try runRepoint(["refresh", "--json", "--force", "\(victim.id)"], limit: Self.limit)
+                }
+                #expect(try victim.waitForEnd() > 0)
+                #expect(try refresh(victim.id).status == 4)
+            }
+        }
+    }
+}
