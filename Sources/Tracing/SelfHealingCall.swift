@@ -58,8 +58,11 @@ extension HeldThread {
     /// steps matters: each leaves a state from which the thread recovers by itself.
     ///
     /// - Parameter interrupted: the system call it sleeps in, as ``SafePoint`` found it.
+    /// - Parameter beforeRunning: run when the thread is committed to the call and has not begun it yet.
     /// - Throws: ``CallRefusal`` or ``HoldError`` before anything was changed; the thread then goes on as it was.
-    public consuming func call(_ target: CallTarget, interrupting interrupted: Int) throws -> CallOutcome {
+    public consuming func call(_ target: CallTarget, interrupting interrupted: Int, beforeRunning: () -> Void = {})
+        throws -> CallOutcome
+    {
         let vectors = try HeldThread.vectors(of: thread)
         var mask: UInt64 = 0
         try SystemError.check(
@@ -78,6 +81,7 @@ extension HeldThread {
         // The one step that commits us. The mask comes after it: the frame already holds the thread's own.
         try HeldThread.setRegisters(frame.registers, of: thread)
         clinux_ptrace_setsigmask(thread.rawValue, HeldThread.callMask)
+        beforeRunning()
 
         var trace = CallTrace(thread: thread, process: process)
         let end = trace.run(limit: HeldThread.callLimit)

@@ -59,13 +59,11 @@ extension RealProcesses {
             #expect(lines.allSatisfy { $0.count <= 80 }, "\(plain(run.standardOutput))")
         }
 
-        /// The text without its colours.
+        /// The text without its colours and other control sequences, which end with their first letter.
         private func plain(_ text: String) -> String {
             let pieces = text.split(separator: "\(Self.escape)[", omittingEmptySubsequences: false)
-            let rest = pieces.dropFirst().map { piece in
-                piece.firstIndex(of: "m").map { String(piece[piece.index(after: $0)...]) } ?? String(piece)
-            }
-            return ([String(pieces[0])] + rest).joined()
+            let rest = pieces.dropFirst().map { $0.drop { !$0.isLetter }.dropFirst() }
+            return ([pieces[0]] + rest).joined()
         }
 
         @Test("as JSON has the fields of the interface")

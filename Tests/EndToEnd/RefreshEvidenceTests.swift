@@ -195,6 +195,46 @@ extension RealProcesses {
             #expect(try resolver.show(1)["retrans"] == "5")
         }
 
+        /// The `options` lines of the old file and the new one.
+        struct OptionLines: Sendable, CustomTestStringConvertible {
+            let old: String
+            let new: String
+            /// What the thread has in the end, as it shows it.
+            let options: UInt64
+            let retrans: String
+            var testDescription: String { "'\(old)' to '\(new)'" }
+        }
+
+        private static let optionLines = [
+            OptionLines(old: "timeout:2 rotate", new: "timeout:2 rotate", options: 0x42c1, retrans: "2"),
+            OptionLines(old: "timeout:2 attempts:3 rotate edns0", new: "", options: 0x2c1, retrans: "5"),
+            OptionLines(old: "", new: "timeout:2 rotate", options: 0x42c1, retrans: "2"),
+            OptionLines(old: "single-request", new: "", options: 0x2c1, retrans: "5"),
+            OptionLines(old: "", new: "single-request", options: 0x2002c1, retrans: "5"),
+        ]
+
+        @Test("takes over the options of the new file as well", arguments: Libc.glibcs, optionLines)
+        func takesOverOptions(_ libc: Libc, _ lines: OptionLines) throws {
+            let etc = try EtcDirectory(resolvConf: Self.oldFile + "options \(lines.old)\n")
+            let resolver = try ResolverVictim(libc, etc: etc)
+            // Thread 1 is pinned, thread 2 follows.
+            try resolver.options("+400000", in: 1)
+            try etc.change(to: Self.newFile + "options \(lines.new)\n")
+            let run = try refresh(resolver.id, "--force")
+            #expect(run.status == 0)
+            for number in [1, 2] {
+                let report = try run.thread(resolver.threads[number])
+                #expect(report.state == "current", "thread \(number): \(report.explanation ?? "")")
+                #expect(report.repair?.result == "done", "thread \(number)")
+                #expect(report.evidence?.readBack == "matches", "thread \(number)")
+                let own = try resolver.show(number)
+                #expect(own.servers == ["127.0.0.3", "::1"])
+                #expect(own.options == lines.options, "thread \(number)")
+                #expect(own["retrans"] == lines.retrans, "thread \(number)")
+            }
+            try resolver.victim.end()
+        }
+
         @Test("lifts no-reload", arguments: Libc.glibcs)
         func noReload(_ libc: Libc) throws {
             let etc = try EtcDirectory(resolvConf: Self.oldFile)

@@ -14,7 +14,7 @@ extension RealProcesses {
             var victims: [String: Victim] = [:]
             for mode in Self.modes { victims[mode] = try Victim(libc, "signals", [mode], etc: etc) }
             var actions: [String: Set<String>] = [:]
-            for count in 0..<Stress.share(of: 20, least: 10) {
+            for count in 0..<Stress.share(of: 50, least: 6) {
                 try etc.change(to: "nameserver 127.0.0.\(2 + count % 2)\n")
                 for (mode, victim) in victims {
                     let run = try refresh(victim.id, "--force", "--wait", "0.1")

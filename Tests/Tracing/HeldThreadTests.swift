@@ -39,10 +39,10 @@ extension RealThreads {
 
         @Test("notices nothing of being held", arguments: Libc.allCases, ["poll", "nanosleep", "epoll"])
         func noticesNothing(_ libc: Libc, _ mode: String) throws {
-            let victim = try Victim(libc, "waits", [mode, "700"])
+            let victim = try Victim(libc, "waits", [mode, "500"])
             let images = try ImageCatalog(of: victim.id)
             var holds = 0
-            let deadline = Deadline(seconds: 1.6)
+            let deadline = Deadline(seconds: 1.2)
             while !deadline.hasPassed {
                 if let held = try? HeldThread(victim.id.leader, in: victim.id, images: images) {
                     held.release()

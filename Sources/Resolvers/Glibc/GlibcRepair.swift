@@ -173,6 +173,14 @@ extension GlibcResolver {
         }
     }
 
+    /// The options of the file. `__res_init` keeps those it finds, as if the application had set them; a call that comes without them
+    /// being written leaves the thread with its old ones until its next lookup.
+    private func fileOptions(_ state: GlibcThreadState) -> [GlibcFieldWrite] {
+        let options = target.expected.options
+        let bits = GlibcOptionBits.ordinary.union(GlibcOptionBits(options.flags)).intersection(library.knownBits)
+        return [.options(bits), .timeout(options.timeout), .attempts(options.attempts), .ndots(options.ndots)]
+    }
+
     private enum Attempt {
         case done(CallOutcome)
         case notNow(String)
@@ -224,7 +232,9 @@ extension GlibcResolver {
                 record.count(pause: held.release())
                 return .notNow("a lookup is under way in it")
             }
-            let outcome = try held.call(call, interrupting: interrupted)
+            let outcome = try held.call(call, interrupting: interrupted) {
+                try? apply(fileOptions, pointer)
+            }
             record.count(pause: outcome.pause)
             return .done(outcome)
         } catch let error as HoldError {

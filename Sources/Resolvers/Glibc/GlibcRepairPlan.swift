@@ -54,8 +54,7 @@ extension GlibcResolver {
             guard limits.isForced else {
                 return .refuse("the application changed its options itself; --force puts back those of the file")
             }
-            let bits = GlibcOptionBits.ordinary.union(asked).intersection(library.knownBits)
-            return reinitializing(after: .restore(bits, target.expected.options))
+            return reinitializing(after: unasked.isEmpty ? .none : .clear(unasked))
         case .ownServers:
             return .refuse("its servers are the application's own, which repoint never overwrites")
         case .oldLibc:
