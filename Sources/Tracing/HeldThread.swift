@@ -20,8 +20,9 @@ public struct HeldThread: ~Copyable {
     let isFiltered: Bool
     private var isHeld = true
 
-    /// How long a thread may take to stop, in nanoseconds.
-    private static let patience: UInt64 = 200_000_000
+    /// How long a thread may take to stop, in nanoseconds. Not short: on a busy machine it stops when it gets a CPU, and one that was
+    /// given up before would then stand still until this process ends.
+    static let patience: UInt64 = 8_000_000_000
 
     /// Stops one thread that sleeps or runs.
     ///

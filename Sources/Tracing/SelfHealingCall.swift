@@ -209,7 +209,7 @@ struct CallTrace {
     mutating func letGo() {
         if isRunning {
             clinux_ptrace_interrupt(thread.rawValue)
-            if case .signal(let signal)? = try? ThreadStop.wait(for: thread, nanoseconds: 1_000_000_000) {
+            if case .signal(let signal)? = try? ThreadStop.wait(for: thread, nanoseconds: HeldThread.patience) {
                 pendingSignal = signal
             }
         }
