@@ -48,6 +48,7 @@ extension RealProcesses {
                 etc: etc, ownNetwork: true)
             let responder = try DNSResponder(.answer, at: ["127.0.0.2", "127.0.0.3"], besides: victim.id)
             var reinitialized = 0
+            var longestPause = 0.0
             for count in 0..<times {
                 // A changed file makes the injected call open, allocate and free.
                 try etc.change(to: "nameserver 127.0.0.\(2 + count % 2)\noptions timeout:1\n")
@@ -56,7 +57,10 @@ extension RealProcesses {
                 let process = try run.process()
                 #expect(process.error == nil)
                 reinitialized += process.resolvers.count { $0.repair?.action == "reinitialize" }
-                try victim.checkAlive(after: "\(count + 1) refreshes")
+                let pauses = process.resolvers.compactMap { $0.repair?.pauseMicroseconds }
+                longestPause = max(longestPause, pauses.max() ?? 0)
+                #expect(!process.resolvers.contains { $0.repair?.result == "failed" }, "\(run.standardOutput)")
+                try victim.checkAlive(after: "\(count + 1) refreshes, the longest pause being \(longestPause) us")
             }
             // At least the main thread, which does nothing but wait.
             #expect(reinitialized > 0)

@@ -23,6 +23,7 @@ extension RealProcesses {
             // Every wait comes to its end at least twice, and is disturbed throughout.
             let deadline = Deadline(seconds: 3 * Double(Self.milliseconds) / 1000)
             var repaired: [Int32: Int] = [:]
+            var heldInVain: [String: Int] = [:]
             var rounds = 0
             while rounds < 5 || !deadline.hasPassed {
                 let run = try runRepoint(["refresh", "--json", "--force", "--wait", "0.1"] + words)
@@ -32,24 +33,23 @@ extension RealProcesses {
                 }
                 for (mode, why) in Self.untouchable {
                     let process = try #require(report.processes.first { $0.pid == victims[mode]?.id.rawValue })
-                    expectUntouched(process, mode, because: why)
+                    let repair = process.resolvers.first?.repair
+                    #expect(repair?.action == "deferred", "\(mode)")
+                    // Between two waits it may be held, and once it is seen to wait no more.
+                    if repair?.pauseMicroseconds != nil { heldInVain[mode, default: 0] += 1 }
+                    let isNamed = repair?.reason?.contains(why) == true
+                    #expect(isNamed || repair?.pauseMicroseconds != nil, "\(mode): \(repair?.reason ?? "no reason")")
                 }
                 #expect(try runRepoint(["inspect"] + words).status == 0)
                 rounds += 1
             }
+            #expect(heldInVain.values.allSatisfy { $0 <= rounds / 3 }, "in \(rounds) rounds: \(heldInVain)")
             for (mode, victim) in victims.sorted(by: { $0.key < $1.key }) {
                 expectNoComplaint(of: victim)
                 // Otherwise nothing was proved.
                 let calls = repaired[victim.id.rawValue, default: 0]
                 if Self.untouchable[mode] == nil { #expect(calls > 0, "\(mode): no call in \(rounds) tries") }
             }
-        }
-
-        private func expectUntouched(_ process: ProcessReport, _ mode: String, because why: String) {
-            let repair = process.resolvers.first?.repair
-            #expect(repair?.action == "deferred", "\(mode)")
-            #expect(repair?.reason?.contains(why) == true, "\(mode): \(repair?.reason ?? "no reason")")
-            #expect(repair?.pauseMicroseconds == nil, "\(mode) was held")
         }
 
         private func expectNoComplaint(of victim: Victim) {

@@ -77,7 +77,8 @@ public final class Victim {
     /// Throws with its last words when it has ended by now.
     public func checkAlive(after what: String) throws {
         guard !isAlive else { return }
-        throw TestSupportError("\(name) died after \(what); it said \(said())")
+        let status = exitStatus(until: Deadline(seconds: 5))?.description ?? "ended"
+        throw TestSupportError("\(name) \(status) after \(what); it said \(said())")
     }
 
     /// It has not ended. What has ended is not reaped before this value goes.
