@@ -34,18 +34,23 @@ public final class ImageCatalog {
     public let memory: ProcessMemory
     public let map: MemoryMap
     public let list: ModuleList
+    private let cache: ImageCache
     private var parsed: [UInt64: Result<DynamicImage, any Error>] = [:]
 
-    public init(of process: ProcessID) throws(SystemError) {
+    /// - Parameter cache: what is known of images from other processes.
+    public init(of process: ProcessID, cache: ImageCache = ImageCache()) throws(SystemError) {
         memory = ProcessMemory(of: process)
         map = try MemoryMap(of: process)
         list = ModuleList(map: map, memory: memory)
+        self.cache = cache
     }
 
     /// The dynamic part of a module, read on first use.
     public func image(of module: LoadedModule) throws -> DynamicImage {
         if let known = parsed[module.base] { return try known.get() }
-        let result = Result { try DynamicImage(of: module, memory: memory) }
+        let result = Result {
+            DynamicImage(module: module, content: try cache.content(of: module, memory: memory))
+        }
         parsed[module.base] = result
         return try result.get()
     }

@@ -1,3 +1,4 @@
+import ELFImage
 import Evidence
 import LinuxProcess
 import ResolvConf
@@ -13,17 +14,26 @@ public enum ProcessTask: Codable, Sendable, Equatable {
     case reset(ThreadReset)
 }
 
+/// What a worker knows that holds for more than one process. For one thread's use.
+final class CommonKnowledge {
+    let images = ImageCache()
+    let sockets = SocketDirectory()
+}
+
 /// The way of one process: snapshot, diagnosis, repair, evidence, report. For one thread's use.
 public struct ProcessWork {
     let target: TargetProcess
     /// Channels that were seen in use; nil where the whole process is to be worked on.
     let seen: [Channel]?
 
+    private let sockets: SocketDirectory
+
     /// Does a task and never throws: what goes wrong stands in the report.
-    static func perform(_ order: WorkOrder) -> ProcessReport {
+    static func perform(_ order: WorkOrder, knowing common: CommonKnowledge = CommonKnowledge()) -> ProcessReport {
         let id = ProcessID(order.pid)
         do {
-            return try ProcessWork(target: TargetProcess(id), seen: order.channels).report(order.task)
+            let target = try TargetProcess(id, cache: common.images)
+            return try ProcessWork(target: target, seen: order.channels, sockets: common.sockets).report(order.task)
         } catch {
             return ProcessReport(failed: id, error)
         }
@@ -36,7 +46,12 @@ public struct ProcessWork {
         report.resolvConf = fileReport()
         report.namespaces = namespaceReport()
 
-        let before = try? SessionCensus(of: target.id)
+        let before: SessionCensus?
+        if case .refresh = task {
+            before = try? SessionCensus(of: target.id, directory: sockets)
+        } else {
+            before = nil
+        }
         var awaited: [LookupSite] = []
         for resolver in Resolver.find(in: target) where seen == nil || resolver.hasChannels {
             let reports = try resolverReports(resolver, task)
@@ -48,7 +63,7 @@ public struct ProcessWork {
         }
         report.awaitedLookups = awaited.isEmpty ? nil : awaited
         guard target.isSame else { throw .gone(target.id) }
-        if case .refresh = task, let before, let after = try? SessionCensus(of: target.id) {
+        if let before, let after = try? SessionCensus(of: target.id, directory: sockets) {
             report.sessions = .init(
                 before: before.sockets.count, after: after.sockets.count, lost: before.lost(since: after).count)
         }

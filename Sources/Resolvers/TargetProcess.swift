@@ -19,8 +19,9 @@ public final class TargetProcess {
 
     public static let resolvConfPath = "/etc/resolv.conf"
 
+    /// - Parameter cache: what is known of images from other processes.
     /// - Throws: ``TargetError`` where it is not a process to work on.
-    public init(_ id: ProcessID) throws(TargetError) {
+    public init(_ id: ProcessID, cache: ImageCache = ImageCache()) throws(TargetError) {
         try TargetError.check(id)
         do {
             let stat = try ProcessStat(of: id)
@@ -29,7 +30,7 @@ public final class TargetProcess {
             startTime = stat.startTime
             stackStart = stat.stackStart
             executable = try id.executable()
-            images = try ImageCatalog(of: id)
+            images = try ImageCatalog(of: id, cache: cache)
             unwinder = Unwinder(images)
         } catch {
             throw TargetError(error, process: id)

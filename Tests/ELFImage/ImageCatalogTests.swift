@@ -162,9 +162,7 @@ struct DynamicImageTests {
     func newestVersion(versions: [String], newest: String?) throws {
         let images = try ImageCatalog(of: .own)
         let module = try #require(images.list.modules.first)
-        let image = DynamicImage(
-            module: module, soname: nil, needed: [], symbols: [], relocations: [], definedVersions: versions,
-            buildID: nil)
+        let image = DynamicImage(module: module, content: ImageContent(definedVersions: versions))
         #expect(image.newestVersion(prefix: "GLIBC_") == newest)
     }
 }

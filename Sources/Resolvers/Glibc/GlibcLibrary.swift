@@ -52,13 +52,12 @@ public struct GlibcLibrary: Sendable {
             let function = image.definition(of: "__res_init"), let accessor = image.definition(of: "__res_state")
         else { throw OpaqueReason("\(module.path) has no resolver that is known") }
 
-        let slots = image.relocations.filter { $0.type == Native.threadOffsetRelocation }
+        let slots = image.relocations(ofType: Native.threadOffsetRelocation)
         func offsetSlot(of name: String, _ value: UInt64) -> Relocation? {
             slots.first { relocation in
                 relocation.symbolIndex == 0
                     ? relocation.addend == Int64(value)
-                    : image.symbols.indices.contains(relocation.symbolIndex)
-                        && image.symbols[relocation.symbolIndex].name == name
+                    : image.symbolName(at: relocation.symbolIndex) == name
             }
         }
         guard let slot = offsetSlot(of: "__resp", statePointer.value) else {
@@ -87,7 +86,7 @@ public struct GlibcLibrary: Sendable {
         }
         let errno = image.definition(of: "errno").flatMap { offsetSlot(of: "errno", $0.value) }
         errnoOffset = try errno.map { try images.memory.load($0.place) }
-        wayBack = WayBack(in: module.executableRanges, memory: images.memory)
+        wayBack = GlibcLibrary.wayBack(in: image, images.memory)
         writableRanges = module.writableRanges
     }
 
@@ -102,6 +101,20 @@ public struct GlibcLibrary: Sendable {
             return version
         }
         return image.newestVersion(prefix: "GLIBC_") ?? "2"
+    }
+
+    /// libc's code is searched once for all processes that map the same file, and looked at again in each.
+    private static func wayBack(in image: DynamicImage, _ memory: ProcessMemory) -> WayBack? {
+        let bias = image.module.bias
+        let inFile = try? image.remembered {
+            // Of a process that ends meanwhile only a part can be searched, and nothing be seen afterwards.
+            guard let found = WayBack(in: image.module.executableRanges, memory: memory), found.isThere(memory) else {
+                throw OpaqueReason("\(image.module.path) has no way back from a signal handler that is known")
+            }
+            return found.moved(by: 0 &- bias)
+        }
+        guard let found = inFile?.moved(by: bias), found.isThere(memory) else { return nil }
+        return found
     }
 
     /// The state of one thread, by its thread pointer.
