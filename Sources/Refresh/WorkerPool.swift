@@ -64,6 +64,14 @@ public struct WorkerPool {
 }
 
 extension ProcessTask {
+    /// It may change something in a thread, for which that is held.
+    var holdsThreads: Bool {
+        switch self {
+        case .inspect, .plan: false
+        case .refresh, .reset: true
+        }
+    }
+
     /// How long it may wait by itself, in seconds.
     var wait: Double {
         switch self {
