@@ -40,7 +40,9 @@ public struct ProcessStat: Sendable, Equatable {
     }
 
     private init(path: String) throws(SystemError) {
-        guard let parsed = ProcessStat(parsing: try readFile(path)) else { throw SystemError("parse \(path)", code: EINVAL) }
+        guard let parsed = ProcessStat(parsing: try readFile(path)) else {
+            throw SystemError("parse \(path)", code: EINVAL)
+        }
         self = parsed
     }
 

@@ -56,7 +56,9 @@ public final class TCPSockets {
             var found: UnsafeMutablePointer<clinux_diag_socket>?
             let count = clinux_diag_list(descriptor.rawValue, family, &found)
             defer { free(found) }
-            guard count >= 0 else { throw SystemError("list the TCP sockets of a network namespace", code: Int32(-count)) }
+            guard count >= 0 else {
+                throw SystemError("list the TCP sockets of a network namespace", code: Int32(-count))
+            }
             for socket in UnsafeBufferPointer(start: found, count: count) { names[UInt64(socket.inode)] = socket }
         }
     }
