@@ -109,7 +109,8 @@ extension ChannelResolver {
         let memory = target.images.memory
         let result = CallAttempt(
             target: target, thread: thread, eventLoop: type(of: library).eventLoop,
-            systemCalls: CallConditions.reconfiguring, isForbidden: library.isInside
+            systemCalls: CallConditions.reconfiguring(readingFile: type(of: library).readsFile),
+            isForbidden: library.isInside
         ).perform(
             sequence, hindrance: { nil },
             afterRunning: { try? library.tidy(channel.address, as: before, memory: memory) },
