@@ -44,15 +44,20 @@ final class Desk {
         return poll(&entry, 1, 0) > 0
     }
 
-    /// Sleeps until some worker has said something or has run out of time.
-    static func waitForAny(of desks: [Desk]) {
+    /// Sleeps until some worker has said something or has run out of time, but not for long.
+    ///
+    /// - Returns: whether one has said something.
+    static func waitForAny(of desks: [Desk]) -> Bool {
         let busy = desks.filter { !$0.isIdle }
         var entries = busy.map { pollfd(fd: $0.worker.output.rawValue, events: Int16(POLLIN), revents: 0) }
         let now = MonotonicClock.nanoseconds
         let first = busy.map(\.deadline).min() ?? now
         let milliseconds = first > now ? (first - now) / 1_000_000 + 1 : 0
-        poll(&entries, nfds_t(entries.count), Int32(clamping: milliseconds))
+        return poll(&entries, nfds_t(entries.count), Int32(min(milliseconds, Desk.longestSleep))) > 0
     }
+
+    /// In milliseconds.
+    private static let longestSleep: UInt64 = 200
 
     func collect() -> Result {
         if hasOutput, !lines.fill(from: worker.output.rawValue) { return .died }

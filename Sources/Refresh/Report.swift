@@ -25,6 +25,8 @@ public struct Report: Codable, Sendable {
         public var refused = 0
         /// Processes that could not be worked on at all.
         public var failed = 0
+        /// What stayed undone and why; absent where nothing did, or nothing was to be done.
+        public var undone: [UndoneReport]?
     }
 }
 
@@ -173,9 +175,9 @@ extension TargetError {
     /// The exit code for it, when it was the user who named the process.
     public var exitStatus: ExitStatus {
         switch self {
-        case .gone, .noSuchName, .noSuchThread, .zombie: .gone
+        case .gone, .noSuchThread, .zombie: .gone
         case .notPermitted, .traced: .notPermitted
-        case .kernelThread, .oneself, .firstProcess: .usage
+        case .noSuchName, .kernelThread, .oneself, .firstProcess: .usage
         case .thirtyTwoBit, .failed: .inPart
         }
     }

@@ -21,7 +21,7 @@ public final class WorkerPool {
 
     /// Performs a task on every process.
     ///
-    /// - Parameter onReport: called after each report with the number done so far.
+    /// - Parameter onReport: called with the number done so far, after each report and now and then while none comes.
     /// - Returns: the reports, in the order of `ids`.
     public func perform(
         _ task: ProcessTask, on ids: [ProcessID], onReport: (Int) -> Void = { _ in }
@@ -35,7 +35,7 @@ public final class WorkerPool {
         do {
             while !round.isDone {
                 try handOut(&round)
-                Desk.waitForAny(of: desks)
+                if !Desk.waitForAny(of: desks) { onReport(round.done) }
                 try collect(into: &round, onReport)
             }
         } catch {
