@@ -9,7 +9,7 @@ public struct MemoryRegion: Sendable, Equatable {
     public let offset: UInt64
     /// The file's device and inode: what names the file even after it was renamed, replaced or deleted.
     public let file: FileIdentity?
-    /// The path as the process's mount namespace had it, or a name in brackets such as `[stack]`; empty if anonymous.
+    /// The path as the process itself has it, in its mount namespace and root directory, or a name in brackets such as `[stack]`; empty if anonymous.
     public let name: String
     public let isDeleted: Bool
 }
@@ -25,12 +25,15 @@ public struct MemoryMap: Sendable {
     public let regions: [MemoryRegion]
 
     public init(of process: ProcessID) throws(SystemError) {
-        self.init(parsing: try readText("\(process.procPath)/maps"))
+        self.init(parsing: try readText("\(process.procPath)/maps"), root: process.rootPath())
     }
 
-    init(parsing text: String) {
+    /// - Parameter root: the process's root directory, which paths are told relative to.
+    init(parsing text: String, root: String = "/") {
         // Bytes, not characters: to Swift a path's last carriage return and the newline after it are one character.
-        regions = text.utf8.split(separator: UInt8(ascii: "\n")).compactMap { MemoryRegion(parsing: Substring($0)) }
+        regions = text.utf8.split(separator: UInt8(ascii: "\n")).compactMap {
+            MemoryRegion(parsing: Substring($0), root: root)
+        }
     }
 
     /// The region that holds an address.
@@ -43,7 +46,7 @@ extension MemoryRegion {
     private static let deletedMark = " (deleted)"
 
     /// `start-end perms offset device inode path`; the path may hold spaces.
-    init?(parsing line: Substring) {
+    init?(parsing line: Substring, root: String = "/") {
         let fields = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
         guard fields.count >= 5 else { return nil }
         let bounds = fields[0].split(separator: "-")
@@ -62,6 +65,6 @@ extension MemoryRegion {
         var path = fields.count > 5 ? fields[5].trimming(" ") : ""
         isDeleted = path.hasSuffix(MemoryRegion.deletedMark)
         if isDeleted { path.removeLast(MemoryRegion.deletedMark.count) }
-        name = path
+        name = path.named(inside: root)
     }
 }

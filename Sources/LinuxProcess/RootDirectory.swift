@@ -29,5 +29,20 @@ extension RootDirectory {
     }
 }
 
+extension ProcessID {
+    /// Its root directory as we would name it: something else than `/` after chroot(2). A container's is `/`, as no name leads
+    /// there from here.
+    public func rootPath() -> String { (try? readLink("\(procPath)/root")) ?? "/" }
+}
+
+extension String {
+    /// A path that the kernel told us, as a process with another root directory names it. What lies outside of that root is left as
+    /// it is.
+    func named(inside root: String) -> String {
+        guard root != "/", hasPrefix(root + "/") else { return self }
+        return String(dropFirst(root.count))
+    }
+}
+
 /// O_PATH | O_DIRECTORY; O_PATH is a GNU extension that the Glibc module does not show.
 private let O_PATH_DIRECTORY: Int32 = 0o10000000 | O_DIRECTORY

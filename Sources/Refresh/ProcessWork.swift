@@ -28,6 +28,7 @@ public struct ProcessWork {
 
     private func report(_ task: ProcessTask) throws(TargetError) -> ProcessReport {
         var report = ProcessReport(pid: target.id.rawValue)
+        report.innerPid = target.innerID
         report.name = target.name
         report.executable = target.executable
         report.resolvConf = fileReport()
@@ -49,8 +50,14 @@ public struct ProcessWork {
         switch resolver {
         case .musl(let musl):
             return try threads(task).map { ResolverReport(musl, $0, in: target) }
+        case .go(let go):
+            return [ResolverReport(go, in: target, task)]
         case .opaque(let library, let path, let reason):
             return [ResolverReport(opaque: library, path: path, reason)]
+        case .ambiguous(let library, let path, let reason):
+            var report = ResolverReport(opaque: library, path: path, reason)
+            if task != .inspect { report.repair = .init(action: "refused", reason: reason.description) }
+            return [report]
         case .glibc(let glibc):
             return GlibcWork(resolver: glibc, target: target).reports(try threads(task), task)
         }
@@ -84,7 +91,9 @@ public struct ProcessWork {
     private func namespaceReport() -> ProcessReport.NamespaceReport? {
         guard let mount = try? target.id.namespaceName(.mount), let network = try? target.id.namespaceName(.network)
         else { return nil }
-        return .init(mount: mount, network: network)
+        return .init(
+            mount: mount, network: network, pid: try? target.id.namespaceName(.process),
+            user: try? target.id.namespaceName(.user))
     }
 }
 
@@ -117,6 +126,18 @@ extension ResolverReport {
             ndots: expected.options.ndots, timeout: expected.options.timeout, attempts: expected.options.attempts,
             flags: [])
         lookup = musl.lookup(of: thread, in: target).map { LookupReport($0) }
+        repair = .init(action: "none")
+    }
+
+    /// What Go's resolver has in force is not read: the report says only what it does.
+    init(_ go: GoResolver, in target: TargetProcess, _ task: ProcessTask) {
+        let diagnosis = go.diagnose(file: (try? target.file.get()) ?? ResolvConf())
+        self.init(library: "go", path: go.path, state: diagnosis.state.rawValue)
+        version = go.version
+        explanation = diagnosis.explanation
+        reason = diagnosis.state == .opaque ? "unreadable" : nil
+        guard task != .inspect else { return }
+        was = state
         repair = .init(action: "none")
     }
 

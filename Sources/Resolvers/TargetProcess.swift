@@ -7,6 +7,8 @@ import Tracing
 /// A process under examination: everything its resolvers are judged by, read once. For one thread's use.
 public final class TargetProcess {
     public let id: ProcessID
+    /// Its PID in its own PID namespace, where that is not ours.
+    public let innerID: Int32?
     public let name: String
     public let executable: String
     public let startTime: UInt64
@@ -21,7 +23,9 @@ public final class TargetProcess {
 
     /// - Throws: ``TargetError`` where it is not a process to work on.
     public init(_ id: ProcessID) throws(TargetError) {
-        try TargetError.check(id)
+        let status = try TargetError.check(id)
+        let numbers = status.namespacePIDs
+        innerID = numbers.count > 1 ? numbers.last : nil
         do {
             let stat = try ProcessStat(of: id)
             self.id = id
