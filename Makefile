@@ -45,6 +45,7 @@ bench-hold: build test-packages victims
 
 victims: test-packages
 	TestTargets/libcs/fetch
+	TestTargets/nscd/fetch TestTargets/build/nscd
 	$(MAKE) -C TestTargets
 
 install: static

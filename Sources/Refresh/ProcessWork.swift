@@ -35,9 +35,11 @@ public struct ProcessWork {
         report.namespaces = namespaceReport()
 
         let before = try? SessionCensus(of: target.id)
-        for resolver in Resolver.find(in: target) {
+        let resolvers = Resolver.find(in: target)
+        for resolver in resolvers {
             report.resolvers += try resolverReports(resolver, task)
         }
+        report.addSurroundings(of: target, isGlibc: resolvers.contains(where: \.isGlibc))
         guard target.isSame else { throw .gone(target.id) }
         if case .refresh = task, let before, let after = try? SessionCensus(of: target.id) {
             report.sessions = .init(

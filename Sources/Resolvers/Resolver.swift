@@ -12,6 +12,10 @@ public enum Resolver {
     /// Several libraries of a kind are there, and which of them resolves is not known.
     case ambiguous(library: String, path: String, reason: OpaqueReason)
 
+    public var isGlibc: Bool {
+        if case .glibc = self { true } else { false }
+    }
+
     /// Looks for every resolver Repoint knows.
     public static func find(in target: TargetProcess) -> [Resolver] {
         let go = GoResolver(in: target.images)
@@ -22,6 +26,9 @@ public enum Resolver {
             found.append(staticProgram(in: target))
         }
         if let go { found.append(.go(go)) }
+        if let linked = LinkedCAres(in: target.images) {
+            found.append(.opaque(library: "c-ares", path: linked.path, reason: linked.reason))
+        }
         return found
     }
 

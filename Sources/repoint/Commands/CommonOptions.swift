@@ -40,6 +40,9 @@ struct TaskRunner {
     let command: String
     let output: OutputOptions
 
+    /// The services that the processes have their names resolved by are to be refreshed, too.
+    var withHelpers = false
+
     /// - Returns: the exit code.
     func run(_ task: ProcessTask, on words: [String], all: Bool, keep: (ProcessReport) -> Bool = { _ in true }) throws
         -> ExitStatus
@@ -57,7 +60,11 @@ struct TaskRunner {
         }
         // Among all processes of a host some end while one looks, which is nobody's fault.
         let isNamed = { (report: ProcessReport) in !all || words.contains("\(report.pid)") }
-        let shown = reports.filter { keep($0) && (isNamed($0) || $0.errorCode != ExitStatus.gone.rawValue) }
+        var shown = reports.filter { keep($0) && (isNamed($0) || $0.errorCode != ExitStatus.gone.rawValue) }
+        if withHelpers {
+            var helpers = HelperRun()
+            shown = helpers.perform(for: shown)
+        }
         try show(shown, selection.errors)
         return status(of: shown, selection.errors, task)
     }
@@ -82,6 +89,7 @@ struct TaskRunner {
     /// Nothing in it stayed pinned, deferred or refused, and what was done is seen.
     private func isDone(_ report: ProcessReport) -> Bool {
         if let sessions = report.sessions, sessions.lost > 0 { return false }
+        guard report.areHelpersDone else { return false }
         return report.resolvers.allSatisfy { resolver in
             switch resolver.repair?.action {
             case "deferred", "refused": false
