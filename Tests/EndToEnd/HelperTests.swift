@@ -24,31 +24,20 @@ extension RealProcesses {
             let resolver: ResolverVictim
             let responder: DNSResponder
             let isolation: Set<Isolation>
-            private let nscd: String
 
-            init(_ isolation: Set<Isolation>, cachesHosts: Bool = true, installed: Bool = true) throws {
+            init(_ isolation: Set<Isolation>, cachesHosts: Bool = true) throws {
                 self.isolation = isolation
-                nscd = "\(Stage.targets)/build/nscd/usr/sbin/nscd"
-                try require(nscd, because: "nscd")
                 let etc = try EtcDirectory(resolvConf: "nameserver 127.0.0.2\n")
                 let word = cachesHosts ? "yes" : "no"
                 try etc.write("\(configuration)\nenable-cache hosts \(word)\n", to: "nscd.conf")
-                let libraries = try ProgramRun(["ldd", nscd]).standardOutput.split(separator: "\n")
-                    .compactMap { line in line.split(separator: " ").first { $0.hasPrefix("/lib/") } }
-                let files =
-                    libraries.map { "\($0)=\($0)" } + (installed ? ["\(nscd)=/usr/sbin/nscd"] : [])
-                    + ["/dev/null=/var/run/nscd/keep", "/dev/null=/var/cache/nscd/keep", "/dev/null=/dev/null"]
-                resolver = try .inContainer(.host, isolation, etc: etc, files: files)
+                let places = ["/var/run/nscd/keep", "/var/cache/nscd/keep", "/dev/null"].map { "/dev/null=\($0)" }
+                resolver = try .inContainer(
+                    .host, isolation, etc: etc, files: try ServiceFiles.files(of: "/usr/sbin/nscd") + places)
                 responder = try DNSResponder(.answer, at: ["127.0.0.2"], besides: resolver.id)
             }
 
             func start() throws -> ChildProcess {
-                let spaces =
-                    ["--mount", "--root", "--net"] + (isolation.contains(.pid) ? ["--pid"] : [])
-                    + (isolation.contains(.user) ? ["--user"] : [])
-                let service = try ChildProcess(
-                    "/usr/bin/nsenter",
-                    ["--target", "\(resolver.id)"] + spaces + ["--", "/usr/sbin/nscd", "--foreground"])
+                let service = try ServiceFiles.start(["/usr/sbin/nscd", "--foreground"], in: resolver, isolation)
                 let isThere = eventually(within: 20) { access("\(resolver.root)/var/run/nscd/socket", F_OK) == 0 }
                 guard isThere else { throw TestSupportError("nscd did not start") }
                 return service
