@@ -20,11 +20,23 @@ public struct ProcessWork {
     /// Does a task and never throws: what goes wrong stands in the report.
     public static func perform(_ task: ProcessTask, on id: ProcessID) -> ProcessReport {
         do {
-            return try ProcessWork(target: TargetProcess(id)).report(task)
+            let deadline = MonotonicClock.nanoseconds + transitionPatience
+            while true {
+                let target = try TargetProcess(id)
+                let report = try ProcessWork(target: target).report(task)
+                guard target.isInTransition else { return report }
+                guard MonotonicClock.nanoseconds < deadline else { return report.overtaken }
+                MonotonicClock.sleep(microseconds: transitionPause)
+            }
         } catch {
             return ProcessReport(failed: id, error)
         }
     }
+
+    /// How long one looks again and again at a process that becomes another program meanwhile, in nanoseconds.
+    private static let transitionPatience: UInt64 = 250_000_000
+    /// Between two looks, in microseconds.
+    private static let transitionPause: UInt64 = 2000
 
     private func report(_ task: ProcessTask) throws(TargetError) -> ProcessReport {
         var report = ProcessReport(pid: target.id.rawValue)
@@ -100,6 +112,15 @@ public struct ProcessWork {
 }
 
 extension ProcessReport {
+    /// The same of a process that became another program in the meantime: what could not be read of it could not for that reason.
+    fileprivate var overtaken: ProcessReport {
+        var report = self
+        for index in resolvers.indices where resolvers[index].state == ResolverState.opaque.rawValue {
+            report.resolvers[index].explanation = "it was becoming another program whenever it was looked at"
+        }
+        return report
+    }
+
     init(failed id: ProcessID, _ error: TargetError) {
         self.init(pid: id.rawValue)
         self.error = error.description

@@ -58,6 +58,9 @@ public enum Resolver {
     private static func staticProgram(in target: TargetProcess) -> Resolver {
         .opaque(
             library: "unknown", path: target.images.program?.path ?? target.executable,
-            reason: OpaqueReason("no C library is loaded: a static program, whose resolver has no symbols"))
+            reason: OpaqueReason(
+                target.isStarting
+                    ? "no C library is loaded: it is only just starting, or does without"
+                    : "no C library is loaded: a static program, whose resolver has no symbols"))
     }
 }

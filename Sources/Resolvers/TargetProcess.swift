@@ -73,4 +73,17 @@ public final class TargetProcess {
 
     /// It is still the process it was: same PID, same start.
     public var isSame: Bool { (try? ProcessStat(of: id).startTime) == startTime }
+
+    /// It has replaced itself by another program (execve(2)) since it was read, or is only just starting: its loader has not come to a
+    /// C library yet. Either way what was read of it is not what it is about to be.
+    public var isInTransition: Bool {
+        guard let stackStart = try? ProcessStat(of: id).stackStart else { return false }
+        return stackStart != self.stackStart || isStarting
+    }
+
+    /// A program that wants a loader, in which no C library is to be seen.
+    var isStarting: Bool {
+        images.program?.hasInterpreter == true
+            && !images.list.modules.contains { LibraryKind(name: $0.name) == .libc || $0.name.hasPrefix("ld-musl") }
+    }
 }
