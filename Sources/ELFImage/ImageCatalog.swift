@@ -46,6 +46,12 @@ public final class ImageCatalog {
         self.cache = cache
     }
 
+    /// The program that the process runs; with a loader called by name, what that one loaded.
+    public var program: LoadedModule? {
+        let files = list.modules.filter { $0.file != nil }
+        return files.first { $0.hasInterpreter && LibraryKind(name: $0.name) == .program } ?? files.first
+    }
+
     /// The dynamic part of a module, read on first use.
     public func image(of module: LoadedModule) throws -> DynamicImage {
         if let known = parsed[module.base] { return try known.get() }

@@ -123,13 +123,7 @@ final class ImageReader {
             guard gelf_getsym(data, index, &symbol) != nil, let name = strings(UInt64(symbol.st_name)) else {
                 return nil
             }
-            let kind: DynamicSymbol.Kind =
-                switch Int32(symbol.st_info & 0xf) {
-                case STT_FUNC, 10: .function  // 10 is STT_GNU_IFUNC
-                case STT_OBJECT: .object
-                case STT_TLS: .threadLocal
-                default: .other
-                }
+            let kind = DynamicSymbol.Kind(symbolType: Int32(symbol.st_info & 0xf))
             let isDefined = symbol.st_shndx != UInt16(SHN_UNDEF)
             return DynamicSymbol(
                 name: name, value: symbol.st_value, size: symbol.st_size, kind: kind, isDefined: isDefined)

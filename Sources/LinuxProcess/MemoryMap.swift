@@ -9,7 +9,7 @@ public struct MemoryRegion: Sendable, Equatable {
     public let offset: UInt64
     /// The file's device and inode: what names the file even after it was renamed, replaced or deleted.
     public let file: FileIdentity?
-    /// The path as the process's mount namespace had it, or a name in brackets such as `[stack]`; empty if anonymous.
+    /// The path as the process itself has it, in its mount namespace and root directory, or a name in brackets such as `[stack]`; empty if anonymous.
     public let name: String
     public let isDeleted: Bool
 }
@@ -25,17 +25,18 @@ public struct MemoryMap: Sendable {
     public let regions: [MemoryRegion]
 
     public init(of process: ProcessID) throws(SystemError) {
-        self.init(parsing: try readFile("\(process.procPath)/maps"))
+        self.init(parsing: try readFile("\(process.procPath)/maps"), root: process.rootPath())
     }
 
-    init(parsing text: String) {
-        self.init(parsing: Array(text.utf8))
+    /// - Parameter root: the process's root directory, which paths are told relative to.
+    init(parsing text: String, root: String = "/") {
+        self.init(parsing: Array(text.utf8), root: root)
     }
 
-    private init(parsing bytes: [UInt8]) {
+    private init(parsing bytes: [UInt8], root: String) {
         var regions: [MemoryRegion] = []
         for line in bytes.split(separator: UInt8(ascii: "\n")) {
-            guard let region = MemoryRegion(parsing: line, after: regions.last) else { continue }
+            guard let region = MemoryRegion(parsing: line, after: regions.last, root: root) else { continue }
             regions.append(region)
         }
         self.regions = regions
@@ -52,8 +53,10 @@ extension MemoryRegion {
 
     /// `start-end perms offset device inode path`; the path may hold spaces.
     ///
-    /// - Parameter before: the region of the line before. Most regions lie beside another one of the same file.
-    fileprivate init?(parsing line: ArraySlice<UInt8>, after before: MemoryRegion?) {
+    /// - Parameters:
+    ///   - before: the region of the line before. Most regions lie beside another one of the same file.
+    ///   - root: the process's root directory.
+    fileprivate init?(parsing line: ArraySlice<UInt8>, after before: MemoryRegion?, root: String) {
         var fields = ProcFields(line)
         guard let start = fields.hexadecimal(until: "-"), let end = fields.hexadecimal(), start < end,
             let permissions = fields.word(), permissions.count >= 4, let offset = fields.hexadecimal(),
@@ -76,7 +79,7 @@ extension MemoryRegion {
         file = inode == 0 ? nil : FileIdentity(device: String(decoding: device, as: UTF8.self), inode: inode)
         let mark = MemoryRegion.deletedMark.utf8
         isDeleted = path.count >= mark.count && path.suffix(mark.count).elementsEqual(mark)
-        name = String(decoding: isDeleted ? path.dropLast(mark.count) : path, as: UTF8.self)
+        name = String(decoding: isDeleted ? path.dropLast(mark.count) : path, as: UTF8.self).named(inside: root)
     }
 
     private func isSameFile(device: ArraySlice<UInt8>, path: ArraySlice<UInt8>) -> Bool {

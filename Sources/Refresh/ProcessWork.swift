@@ -32,15 +32,28 @@ public struct ProcessWork {
     static func perform(_ order: WorkOrder, knowing common: CommonKnowledge = CommonKnowledge()) -> ProcessReport {
         let id = ProcessID(order.pid)
         do {
-            let target = try TargetProcess(id, cache: common.images)
-            return try ProcessWork(target: target, seen: order.channels, sockets: common.sockets).report(order.task)
+            let deadline = MonotonicClock.nanoseconds + transitionPatience
+            while true {
+                let target = try TargetProcess(id, cache: common.images)
+                let report = try ProcessWork(target: target, seen: order.channels, sockets: common.sockets)
+                    .report(order.task)
+                guard target.isInTransition else { return report }
+                guard MonotonicClock.nanoseconds < deadline else { return report.overtaken }
+                MonotonicClock.sleep(microseconds: transitionPause)
+            }
         } catch {
             return ProcessReport(failed: id, error)
         }
     }
 
+    /// How long one looks again and again at a process that becomes another program meanwhile, in nanoseconds.
+    private static let transitionPatience: UInt64 = 250_000_000
+    /// Between two looks, in microseconds.
+    private static let transitionPause: UInt64 = 2000
+
     private func report(_ task: ProcessTask) throws(TargetError) -> ProcessReport {
         var report = ProcessReport(pid: target.id.rawValue)
+        report.innerPid = target.innerID
         report.name = target.name
         report.executable = target.executable
         report.resolvConf = fileReport()
@@ -53,7 +66,8 @@ public struct ProcessWork {
             before = nil
         }
         var awaited: [LookupSite] = []
-        for resolver in Resolver.find(in: target) where seen == nil || resolver.hasChannels {
+        let resolvers = Resolver.find(in: target)
+        for resolver in resolvers where seen == nil || resolver.hasChannels {
             let reports = try resolverReports(resolver, task)
             report.resolvers += reports
             // What is known to have a channel and not which thread uses it waits for a lookup.
@@ -62,6 +76,7 @@ public struct ProcessWork {
             }
         }
         report.awaitedLookups = awaited.isEmpty ? nil : awaited
+        report.addSurroundings(of: target, isGlibc: resolvers.contains(where: \.isGlibc))
         guard target.isSame else { throw .gone(target.id) }
         if let before, let after = try? SessionCensus(of: target.id, directory: sockets) {
             report.sessions = .init(
@@ -74,8 +89,14 @@ public struct ProcessWork {
         switch resolver {
         case .musl(let musl):
             return try threads(task).map { ResolverReport(musl, $0, in: target) }
+        case .go(let go):
+            return [ResolverReport(go, in: target, task)]
         case .opaque(let library, let path, let reason):
             return [ResolverReport(opaque: library, path: path, reason)]
+        case .ambiguous(let library, let path, let reason):
+            var report = ResolverReport(opaque: library, path: path, reason)
+            if task != .inspect { report.repair = .init(action: "refused", reason: reason.description) }
+            return [report]
         case .glibc(let glibc):
             return GlibcWork(resolver: glibc, target: target).reports(try threads(task), task)
         case .channels(let channels):
@@ -112,11 +133,22 @@ public struct ProcessWork {
     private func namespaceReport() -> ProcessReport.NamespaceReport? {
         guard let mount = try? target.id.namespaceName(.mount), let network = try? target.id.namespaceName(.network)
         else { return nil }
-        return .init(mount: mount, network: network)
+        return .init(
+            mount: mount, network: network, pid: try? target.id.namespaceName(.process),
+            user: try? target.id.namespaceName(.user))
     }
 }
 
 extension ProcessReport {
+    /// The same of a process that became another program in the meantime: what could not be read of it could not for that reason.
+    fileprivate var overtaken: ProcessReport {
+        var report = self
+        for index in resolvers.indices where resolvers[index].state == ResolverState.opaque.rawValue {
+            report.resolvers[index].explanation = "it was becoming another program whenever it was looked at"
+        }
+        return report
+    }
+
     init(failed id: ProcessID, _ error: TargetError) {
         self.init(pid: id.rawValue)
         self.error = error.description
@@ -145,6 +177,18 @@ extension ResolverReport {
             ndots: expected.options.ndots, timeout: expected.options.timeout, attempts: expected.options.attempts,
             flags: [])
         lookup = musl.lookup(of: thread, in: target).map { LookupReport($0) }
+        repair = .init(action: "none")
+    }
+
+    /// What Go's resolver has in force is not read: the report says only what it does.
+    init(_ go: GoResolver, in target: TargetProcess, _ task: ProcessTask) {
+        let diagnosis = go.diagnose(file: (try? target.file.get()) ?? ResolvConf())
+        self.init(library: "go", path: go.path, state: diagnosis.state.rawValue)
+        version = go.version
+        explanation = diagnosis.explanation
+        reason = diagnosis.state == .opaque ? "unreadable" : nil
+        guard task != .inspect else { return }
+        was = state
         repair = .init(action: "none")
     }
 

@@ -33,12 +33,18 @@ public struct Report: Codable, Sendable {
 /// One process. Everything in it was read from that process; what does not apply is left out.
 public struct ProcessReport: Codable, Sendable {
     public var pid: Int32
+    /// The number it has in its own PID namespace, where that is another one than ours.
+    public var innerPid: Int32?
     public var name: String?
     public var executable: String?
     public var resolvConf: FileReport?
     public var namespaces: NamespaceReport?
     public var resolvers: [ResolverReport] = []
     public var sessions: SessionReport?
+    /// Services that it has names resolved by, or that keep answers for it.
+    public var helpers: [HelperReport]?
+    /// What else is to be known about how it comes by its addresses.
+    public var remarks: [String]?
     /// Why it could not be worked on.
     public var error: String?
     /// The exit code that the error calls for.
@@ -57,6 +63,8 @@ public struct ProcessReport: Codable, Sendable {
     public struct NamespaceReport: Codable, Sendable, Equatable {
         public var mount: String
         public var network: String
+        public var pid: String?
+        public var user: String?
     }
 
     public struct SessionReport: Codable, Sendable, Equatable {
@@ -181,4 +189,19 @@ extension TargetError {
         case .thirtyTwoBit, .failed: .inPart
         }
     }
+}
+
+/// A service that resolves names for a process.
+public struct HelperReport: Codable, Sendable, Equatable {
+    /// `nscd` or `systemd-resolved`.
+    public var name: String
+    public var pid: Int32?
+    /// How it is known that the process uses it.
+    public var why: String
+    /// What refreshes it.
+    public var command: String
+    /// Whether the command was run; left out where that was not asked for.
+    public var ran: Bool?
+    /// What came of it.
+    public var result: String?
 }

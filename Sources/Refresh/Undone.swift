@@ -40,6 +40,9 @@ extension ProcessReport {
         // Its number stands beside the reason, so that one reason is one for all.
         if let error { return [("failed", error.replacing("process \(pid)", with: "the process"))] }
         var found = resolvers.compactMap(\.undone)
+        for helper in helpers ?? [] where helper.ran != nil && helper.result != "done" {
+            found.append(("failed", "\(helper.name) was not refreshed: \(helper.result ?? "no reason is known")"))
+        }
         if let sessions, sessions.lost > 0 { found.append(("sessions-lost", "established TCP sessions are gone")) }
         return found
     }

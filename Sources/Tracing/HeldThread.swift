@@ -158,8 +158,17 @@ public struct HeldThread: ~Copyable {
             throw HoldError(SystemError("seize thread \(thread)", code: -seized))
         }
         let interrupted = clinux_ptrace_interrupt(thread.rawValue)
-        guard interrupted == 0 else { throw HoldError(SystemError("interrupt thread \(thread)", code: -interrupted)) }
-        let stop = try ThreadStop.wait(for: thread, nanoseconds: patience)
+        guard interrupted == 0 else {
+            letGoOfNewLeader(in: process, after: thread)
+            throw HoldError(SystemError("interrupt thread \(thread)", code: -interrupted))
+        }
+        let stop: ThreadStop
+        do throws(HoldError) {
+            stop = try ThreadStop.wait(for: thread, nanoseconds: patience)
+        } catch {
+            if error == .gone { letGoOfNewLeader(in: process, after: thread) }
+            throw error
+        }
         switch stop {
         case .event:
             break
@@ -174,6 +183,7 @@ public struct HeldThread: ~Copyable {
             clinux_ptrace_detach(thread.rawValue, 0)
             throw .busy
         case .ended:
+            letGoOfNewLeader(in: process, after: thread)
             throw .gone
         }
         do {
@@ -181,6 +191,20 @@ public struct HeldThread: ~Copyable {
         } catch {
             clinux_ptrace_detach(thread.rawValue, 0)
             throw HoldError(error)
+        }
+    }
+
+    /// A thread that replaces the process (execve(2)) goes on under the leader's number, seized as it is, and would stand still for
+    /// nobody.
+    private static func letGoOfNewLeader(in process: ProcessID, after thread: ThreadID) {
+        let leader = process.leader
+        guard thread != leader, (try? ProcessStatus(of: leader, in: process))?.tracer == .own else { return }
+        clinux_ptrace_interrupt(leader.rawValue)
+        guard let stop = try? ThreadStop.wait(for: leader, nanoseconds: patience) else { return }
+        if case .signal(let signal) = stop {
+            clinux_ptrace_detach(leader.rawValue, signal)
+        } else {
+            clinux_ptrace_detach(leader.rawValue, 0)
         }
     }
 

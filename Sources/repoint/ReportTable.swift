@@ -36,6 +36,7 @@ struct ReportTable {
                         "sessions: \(sessions.before) established before, \(sessions.after) after, \(sessions.lost) lost"
                     remarks.append(.init(text, sessions.lost == 0 ? .good : .bad))
                 }
+                if index == groups.count - 1 { remarks += surroundings(of: process) }
                 table.add(cells, remarks: remarks)
             }
         }
@@ -173,6 +174,17 @@ struct ReportTable {
     }
 
     // MARK: Common
+
+    /// Services that answer for the process, and what else is to be known of it.
+    private func surroundings(of process: ProcessReport) -> [Table.Cell] {
+        let helpers = (process.helpers ?? []).map { helper in
+            let name = helper.pid.map { "\(helper.name) (process \($0))" } ?? helper.name
+            let result = helper.result.map { "; \(helper.ran == true ? "run" : "not run"): \($0)" } ?? ""
+            return Table.Cell(
+                "\(name) answers for it: \(helper.why); `\(helper.command)` refreshes it\(result)", .notable)
+        }
+        return helpers + (process.remarks ?? []).map { Table.Cell($0, .dull) }
+    }
 
     private func name(of resolver: ResolverReport) -> String {
         [resolver.library, resolver.version].compactMap { $0 }.joined(separator: " ")

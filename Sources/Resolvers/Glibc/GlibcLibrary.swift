@@ -21,8 +21,10 @@ public struct GlibcLibrary: Sendable {
     let contextOffset: Int64?
     /// Offset of `errno`.
     let errnoOffset: Int64?
-    /// .data and .bss.
+    /// Where the pointer to the table of configurations lies: .data and .bss, unless it is known better.
     let writableRanges: [Range<UInt64>]
+    /// Why no function of it may be called in any thread.
+    public let callHindrance: String?
 
     /// Finds glibc in a process.
     ///
@@ -39,9 +41,9 @@ public struct GlibcLibrary: Sendable {
             return (module, image)
         }
         guard let (module, result) = libraries.first else { return nil }
-        guard libraries.count == 1 else {
-            throw OpaqueReason("\(libraries.count) C libraries are loaded: which one resolves is not known")
-        }
+        let hasStatic = images.program.map { GlibcLibrary.isStatic($0, images.memory) } ?? false
+        let count = libraries.count + (hasStatic ? 1 : 0)
+        guard count == 1 else { throw SeveralLibraries(count: count, path: module.path) }
         let image: DynamicImage
         do {
             image = try result.get()
@@ -88,6 +90,23 @@ public struct GlibcLibrary: Sendable {
         errnoOffset = try errno.map { try images.memory.load($0.place) }
         wayBack = GlibcLibrary.wayBack(in: image, images.memory)
         writableRanges = module.writableRanges
+        callHindrance = nil
+    }
+
+    /// Takes what was found in a static program (``init(static:in:images:)``).
+    init(static program: LoadedModule, _ parts: StaticParts, buildID: String?) {
+        path = program.path
+        version = parts.version
+        self.buildID = buildID
+        reinitialize = parts.reinitialize
+        wayBack = nil
+        reloadsByItself = parts.contextOffset != nil
+        stateOffset = parts.stateOffset
+        contextOffset = parts.contextOffset
+        errnoOffset = nil
+        writableRanges = parts.configurationTable.map { [$0..<$0 + 8] } ?? []
+        callHindrance =
+            "the C library and the program are one image: where a thread's stack is in which of them cannot be told"
     }
 
     /// What `gnu_get_libc_version` would return. Symbol versions tell less: 2.31 added none on x86-64.

@@ -40,6 +40,9 @@ struct TaskRunner {
     let command: String
     let output: OutputOptions
 
+    /// The services that the processes have their names resolved by are to be refreshed, too.
+    var withHelpers = false
+
     /// - Returns: the exit code.
     func run(_ task: ProcessTask, on words: [String], all: Bool, keep: (ProcessReport) -> Bool = { _ in true }) throws
         -> ExitStatus
@@ -58,7 +61,11 @@ struct TaskRunner {
         }
         // Among all processes of a host some end while one looks, which is nobody's fault.
         let isNamed = { (report: ProcessReport) in !all || words.contains("\(report.pid)") }
-        let shown = reports.filter { keep($0) && (isNamed($0) || $0.errorCode != ExitStatus.gone.rawValue) }
+        var shown = reports.filter { keep($0) && (isNamed($0) || $0.errorCode != ExitStatus.gone.rawValue) }
+        if withHelpers {
+            var helpers = HelperRun()
+            shown = helpers.perform(for: shown)
+        }
         try show(shown, selection.errors)
         // What was left out of the report was found all the same.
         return status(of: shown, isAnyDone: reports.contains { $0.error == nil }, selection.errors, task)
