@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// A program run to its end in another process's namespaces and root directory.
+/// A program run to its end in another process's namespaces and root directory, with no more capabilities than that one can have.
 public struct ProgramInside: Sendable {
     /// Its exit status; 127 where it could not be started there.
     public let status: Int32
@@ -15,12 +15,13 @@ public struct ProgramInside: Sendable {
     ///   - limit: seconds; a program that takes longer is killed.
     /// - Throws: `SystemError` where the other process cannot be joined, or the time is up.
     public init(_ path: String, _ arguments: [String], joining process: ProcessID, limit: Double) throws(SystemError) {
+        let capabilities = try ProcessStatus(of: process).boundingCapabilities
         var ends: [Int32] = [-1, -1]
         try SystemError.check("pipe", clinux_pipe(&ends))
         let reading = OwnedDescriptor(adopting: ends[0])
         var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
-        let started = clinux_start_inside(process.rawValue, path, &words, ends[1])
+        let started = clinux_start_inside(process.rawValue, path, &words, capabilities, ends[1])
         close(ends[1])
         try SystemError.check("start \(path) in the namespaces of process \(process)", started)
 

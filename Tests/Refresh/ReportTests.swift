@@ -74,11 +74,35 @@ struct ReportTests {
             "name", "executable", "resolvConf", "namespaces", "sessions", "error", "errorCode", "version", "thread",
             "was",
             "reason", "explanation", "nameservers", "options", "singleRequest", "lookup", "repair", "evidence",
-            "heldMicroseconds",
+            "heldMicroseconds", "innerPid", "helpers", "remarks", "ran", "result",
         ] {
             #expect(!document.contains("\"\(name)\":"), "\(name)")
         }
         #expect(document.contains(#"{"library":"musl","path":"/lib/ld-musl-x86_64.so.1","state":"current"}"#))
+    }
+
+    @Test("a process of a container, and who answers for it, have fields of their own")
+    func surroundings() throws {
+        var process = process
+        process.innerPid = 1
+        process.namespaces = .init(mount: "mnt:[7]", network: "host", pid: "pid:[8]", user: "host")
+        process.helpers = [
+            .init(name: "nscd", pid: 812, why: "so", command: "nscd -i hosts", ran: true, result: "done")
+        ]
+        process.remarks = ["note"]
+        let document = try compact(Report(command: "refresh", processes: [process]))
+        for text in [
+            #""innerPid":1"#, #""namespaces":{"mount":"mnt:[7]","network":"host","pid":"pid:[8]","user":"host"}"#,
+            #""helpers":[{"command":"nscd-ihosts","name":"nscd","pid":812,"ran":true,"result":"done","why":"so"}]"#,
+            #""remarks":["note"]"#,
+        ] {
+            #expect(document.contains(text), "\(text)")
+        }
+        #expect(process.areHelpersDone)
+        process.helpers?[0].result = "failed with status 1"
+        #expect(!process.areHelpersDone)
+        process.helpers?[0].ran = nil
+        #expect(process.areHelpersDone)
     }
 
     @Test("no process is an empty list")
