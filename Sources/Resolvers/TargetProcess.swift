@@ -74,6 +74,9 @@ public final class TargetProcess {
         return (try? RootDirectory(of: id).canRead(TargetProcess.resolvConfPath, as: id)) ?? false
     }
 
-    /// It is still the process it was: same PID, same start.
-    public var isSame: Bool { (try? ProcessStat(of: id).startTime) == startTime }
+    /// It is still the process it was, and has not ended: same PID, same start.
+    public var isSame: Bool {
+        guard let stat = try? ProcessStat(of: id) else { return false }
+        return stat.startTime == startTime && stat.state != .zombie && stat.state != .dead
+    }
 }
