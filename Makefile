@@ -16,7 +16,7 @@ DEMO_PACKAGES  = redis-tools
 STATIC_FLAGS = -c release --static-swift-stdlib -Xswiftc -static-executable --scratch-path .build/static
 STATIC       = .build/static/release/repoint
 
-.PHONY: build demo test static install uninstall bench-hold build-packages test-packages demo-packages victims clean
+.PHONY: build demo test static install uninstall bench-hold bench-scale build-packages test-packages demo-packages victims clean
 
 build: build-packages
 	$(SWIFT) build -c release --static-swift-stdlib --product repoint
@@ -42,6 +42,10 @@ static: build-packages
 bench-hold: build test-packages victims
 	$(STAGE) REPOINT="$(CURDIR)/.build/release/repoint" VICTIMS="$(CURDIR)/TestTargets/build/host" \
 		python3 Tests/Benchmarks/hold.py
+
+bench-scale: static test-packages victims
+	$(STAGE) REPOINT="$(CURDIR)/$(STATIC)" VICTIMS="$(CURDIR)/TestTargets/build/host" \
+		sh -c 'ip link set lo up; exec python3 Tests/Benchmarks/scale.py'
 
 victims: test-packages
 	TestTargets/libcs/fetch
