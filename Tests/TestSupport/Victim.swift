@@ -84,7 +84,8 @@ public final class Victim {
     /// It has not ended. What has ended is not reaped before this value goes.
     public var isAlive: Bool {
         guard let state = try? ProcessStat(of: id).state else { return false }
-        return state != .zombie && state != .dead
+        // While another thread replaces the process its leader has ended, and it has not.
+        return state != .zombie && state != .dead || (try? id.threads().count) ?? 0 > 1
     }
 
     /// Asks it to end, and demands that it noticed nothing.
