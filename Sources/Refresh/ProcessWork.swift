@@ -16,11 +16,14 @@ public enum ProcessTask: Codable, Sendable, Equatable {
 /// The way of one process: snapshot, diagnosis, repair, evidence, report. For one thread's use.
 public struct ProcessWork {
     let target: TargetProcess
+    /// Channels that were seen in use; nil where the whole process is to be worked on.
+    let seen: [Channel]?
 
     /// Does a task and never throws: what goes wrong stands in the report.
-    public static func perform(_ task: ProcessTask, on id: ProcessID) -> ProcessReport {
+    static func perform(_ order: WorkOrder) -> ProcessReport {
+        let id = ProcessID(order.pid)
         do {
-            return try ProcessWork(target: TargetProcess(id)).report(task)
+            return try ProcessWork(target: TargetProcess(id), seen: order.channels).report(order.task)
         } catch {
             return ProcessReport(failed: id, error)
         }
@@ -34,9 +37,16 @@ public struct ProcessWork {
         report.namespaces = namespaceReport()
 
         let before = try? SessionCensus(of: target.id)
-        for resolver in Resolver.find(in: target) {
-            report.resolvers += try resolverReports(resolver, task)
+        var awaited: [LookupSite] = []
+        for resolver in Resolver.find(in: target) where seen == nil || resolver.hasChannels {
+            let reports = try resolverReports(resolver, task)
+            report.resolvers += reports
+            // What is known to have a channel and not which thread uses it waits for a lookup.
+            if case .channels(let channels) = resolver, reports.contains(where: { $0.repair?.action == "deferred" }) {
+                awaited += channels.lookupSites
+            }
         }
+        report.awaitedLookups = awaited.isEmpty ? nil : awaited
         guard target.isSame else { throw .gone(target.id) }
         if case .refresh = task, let before, let after = try? SessionCensus(of: target.id) {
             report.sessions = .init(
@@ -53,6 +63,9 @@ public struct ProcessWork {
             return [ResolverReport(opaque: library, path: path, reason)]
         case .glibc(let glibc):
             return GlibcWork(resolver: glibc, target: target).reports(try threads(task), task)
+        case .channels(let channels):
+            if case .reset = task { return [] }
+            return ChannelWork(resolver: channels, seen: seen ?? []).reports(task)
         }
     }
 

@@ -41,6 +41,8 @@ public struct ProcessReport: Codable, Sendable {
     public var error: String?
     /// The exit code that the error calls for.
     public var errorCode: Int32?
+    /// Where a lookup would tell what a repair waits for. Between a worker and its pool; never in a document.
+    var awaitedLookups: [LookupSite]?
 
     public struct FileReport: Codable, Sendable, Equatable {
         public var path: String
@@ -68,6 +70,8 @@ public struct ResolverReport: Codable, Sendable {
     public var version: String?
     public var path: String
     public var thread: Int32?
+    /// The address of the channel (c-ares) or base (evdns) this is about.
+    public var channel: String?
     public var state: String
     /// The state before a repair.
     public var was: String?
@@ -78,6 +82,8 @@ public struct ResolverReport: Codable, Sendable {
     public var options: OptionsReport?
     public var singleRequest: SingleRequestReport?
     public var lookup: LookupReport?
+    /// Queries of a channel that wait for their replies.
+    public var pendingQueries: Int?
     public var repair: RepairReport?
     public var evidence: EvidenceReport?
     /// How long the thread was held to be read, where that was needed, in microseconds.

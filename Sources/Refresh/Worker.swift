@@ -8,6 +8,8 @@ import Resolvers
 struct WorkOrder: Codable {
     let pid: Int32
     let task: ProcessTask
+    /// Channels that were seen in use: the order is about the libraries with channels alone. nil for the whole process.
+    var channels: [Channel]?
 }
 
 /// The worker's side: a process of its own that traces one target at a time.
@@ -24,7 +26,7 @@ public enum Worker {
         var lines = LineBuffer()
         while let line = lines.next(from: STDIN_FILENO) {
             guard let order = try? JSONDecoder().decode(WorkOrder.self, from: Data(line)) else { return }
-            let report = ProcessWork.perform(order.task, on: ProcessID(order.pid))
+            let report = ProcessWork.perform(order)
             guard let answer = try? JSONEncoder().encode(report),
                 (try? writeAll(Array(answer) + [UInt8(ascii: "\n")], to: STDOUT_FILENO)) != nil
             else { return }

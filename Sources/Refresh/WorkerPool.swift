@@ -25,16 +25,21 @@ public struct WorkerPool {
     public func perform(
         _ task: ProcessTask, on ids: [ProcessID], onReport: (Int) -> Void = { _ in }
     ) throws(SystemError) -> [ProcessReport] {
-        var reports = [ProcessReport?](repeating: nil, count: ids.count)
+        try perform(ids.map { WorkOrder(pid: $0.rawValue, task: task) }, onReport: onReport)
+    }
+
+    /// Carries out orders, and returns their reports in the same order.
+    func perform(_ orders: [WorkOrder], onReport: (Int) -> Void = { _ in }) throws(SystemError) -> [ProcessReport] {
+        var reports = [ProcessReport?](repeating: nil, count: orders.count)
         var desks: [Desk] = []
-        for _ in 0..<min(workerCount, ids.count) { desks.append(try Desk(program)) }
+        for _ in 0..<min(workerCount, orders.count) { desks.append(try Desk(program)) }
         var next = 0
         var done = 0
-        let limit = UInt64((task.wait + grace) * 1e9)
-        while done < ids.count {
-            for place in desks.indices where desks[place].index == nil && next < ids.count {
+        while done < orders.count {
+            for place in desks.indices where desks[place].index == nil && next < orders.count {
                 if desks[place].hasEnded { desks[place] = try Desk(program) }
-                desks[place].give(index: next, WorkOrder(pid: ids[next].rawValue, task: task), deadline: limit)
+                let limit = UInt64((orders[next].task.wait + grace) * 1e9)
+                desks[place].give(index: next, orders[next], deadline: limit)
                 next += 1
             }
             Desk.waitForAny(of: desks)
@@ -46,7 +51,8 @@ public struct WorkerPool {
                 case .report(let report):
                     reports[index] = report
                 case .failed(let why):
-                    reports[index] = ProcessReport(failed: ids[index], .failed(ids[index], SystemError(why, code: EIO)))
+                    let id = ProcessID(orders[index].pid)
+                    reports[index] = ProcessReport(failed: id, .failed(id, SystemError(why, code: EIO)))
                     desks[place] = try Desk(program)
                 }
                 done += 1

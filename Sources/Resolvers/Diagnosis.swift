@@ -38,6 +38,8 @@ public enum PinReason: Sendable, Equatable {
     case lostReply
     /// This libc never reads the file again by itself (glibc before 2.26).
     case oldLibc
+    /// An object of a resolver library, which reads the file only when it is made.
+    case channel
 
     /// The word of the interface.
     public var word: String {
@@ -46,6 +48,7 @@ public enum PinReason: Sendable, Equatable {
         case .ownServers, .ownOptions: "edited-state"
         case .lostReply: "lost-reply"
         case .oldLibc: "old-libc"
+        case .channel: "channel"
         }
     }
 }

@@ -50,6 +50,12 @@ public final class TargetProcess {
         }
     }
 
+    /// Another file of the process that has the form of a resolv.conf; nil where it cannot be read.
+    func readFile(_ path: String) -> ResolvConf? {
+        guard let bytes = try? RootDirectory(of: id).read(path) else { return nil }
+        return ResolvConf(parsing: String(decoding: bytes, as: UTF8.self))
+    }
+
     /// Our host name's domain, where the process shares our host name.
     private static func hostDomain(of id: ProcessID) -> String? {
         guard let theirs = try? id.namespace(.hostName), let ours = try? ProcessID.own.namespace(.hostName),

@@ -4,7 +4,7 @@ import LinuxProcess
 /// What would make a call into a thread go wrong, though the thread stands at a safe point.
 public enum CallConditions {
     /// The system calls that `__res_init` and the way back make, with the arguments that filters look at.
-    private static let systemCalls: [SeccompFilter.Call] = {
+    public static let reinitializing: [SeccompFilter.Call] = {
         let numbers = Native.systemCalls
         // AT_FDCWD; O_RDONLY | O_CLOEXEC; PROT_READ | PROT_WRITE; MAP_PRIVATE | MAP_ANONYMOUS; FUTEX_PRIVATE_FLAG
         let here = UInt64(UInt32(bitPattern: -100))
@@ -16,6 +16,16 @@ public enum CallConditions {
             .init("mprotect", numbers.mprotect, [0, 0x1000, 3]),
             .init("futex", numbers.futex, [0, 0x80]), .init("uname", numbers.uname),
             .init("rt_sigreturn", numbers.rtSigreturn),
+        ]
+    }()
+
+    /// Those of a resolver that is given other servers: it may read the file itself, closes its sockets, sends again what is
+    /// under way, and tells an event loop of it.
+    public static let reconfiguring: [SeccompFilter.Call] = {
+        let numbers = Native.systemCalls
+        return reinitializing + [
+            .init("epoll_ctl", numbers.epollCtl), .init("socket", numbers.socket, [2, 2]),
+            .init("connect", numbers.connect), .init("sendto", numbers.sendto),
         ]
     }()
 
@@ -49,8 +59,8 @@ public enum CallConditions {
             }
         }
 
-        /// Why no call may be made in the thread.
-        public var hindrance: String? {
+        /// Why functions that make these system calls may not be called in the thread.
+        public func hindrance(to systemCalls: [SeccompFilter.Call]) -> String? {
             if isDispatched { return "its system calls are redirected (prctl PR_SET_SYSCALL_USER_DISPATCH)" }
             switch filter {
             case nil:

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxProcess
+import Refresh
 
 /// Standard output and error, as a terminal or not.
 enum Console {
@@ -23,18 +24,23 @@ enum Console {
 
     /// What takes long shows how far it is, on a terminal.
     struct Progress {
-        private let total: Int
         private let started = time(nil)
         private let isShown = isatty(STDERR_FILENO) == 1
 
-        init(of total: Int) {
-            self.total = total
+        func report(_ progress: RefreshRun.Progress) {
+            guard isShown, time(nil) > started else { return }
+            switch progress {
+            case .done(let done, let total):
+                Console.write("\r\u{1b}[K\(done) of \(total) processes", to: STDERR_FILENO)
+            case .waiting(let count):
+                Console.write(
+                    "\r\u{1b}[Kwaiting for the next lookup of \(count) process\(count == 1 ? "" : "es")",
+                    to: STDERR_FILENO)
+            }
         }
 
-        func report(_ done: Int) {
-            guard isShown, time(nil) > started else { return }
-            Console.write("\r\u{1b}[K\(done) of \(total) processes", to: STDERR_FILENO)
-            if done == total { Console.write("\r\u{1b}[K", to: STDERR_FILENO) }
+        func end() {
+            if isShown { Console.write("\r\u{1b}[K", to: STDERR_FILENO) }
         }
     }
 }

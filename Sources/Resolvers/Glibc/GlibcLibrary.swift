@@ -11,8 +11,8 @@ public struct GlibcLibrary: Sendable {
     public let buildID: String?
     /// `__res_init`
     public let reinitialize: UInt64
-    /// libc's entry to rt_sigreturn.
-    public let signalReturn: UInt64?
+    /// How a function called in a thread finds back.
+    public let wayBack: WayBack?
     /// The thread checks resolv.conf at each lookup (2.26 and later, or a backport).
     public let reloadsByItself: Bool
     /// Offset of the pointer to the state from a thread's thread pointer.
@@ -87,7 +87,7 @@ public struct GlibcLibrary: Sendable {
         }
         let errno = image.definition(of: "errno").flatMap { offsetSlot(of: "errno", $0.value) }
         errnoOffset = try errno.map { try images.memory.load($0.place) }
-        signalReturn = GlibcLibrary.findSignalReturn(module, images.memory)
+        wayBack = WayBack(in: module.executableRanges, memory: images.memory)
         writableRanges = module.writableRanges
     }
 
@@ -102,23 +102,6 @@ public struct GlibcLibrary: Sendable {
             return version
         }
         return image.newestVersion(prefix: "GLIBC_") ?? "2"
-    }
-
-    /// libc enters rt_sigreturn in one place, which every signal handler returns to.
-    private static func findSignalReturn(_ module: LoadedModule, _ memory: ProcessMemory) -> UInt64? {
-        let step: UInt64 = 64 << 10
-        let code = Native.signalReturnCode
-        for range in module.executableRanges {
-            var start = range.lowerBound
-            while start < range.upperBound {
-                // A little more than a step, so that none is cut in two.
-                let length = min(step + UInt64(code.count), range.upperBound - start)
-                guard let bytes = try? memory.readUpTo(start, count: Int(length)) else { break }
-                if let offset = bytes.firstIndex(of: code) { return start + UInt64(offset) }
-                start += step
-            }
-        }
-        return nil
     }
 
     /// The state of one thread, by its thread pointer.

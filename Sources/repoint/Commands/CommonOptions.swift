@@ -49,9 +49,10 @@ struct TaskRunner {
         let reports: [ProcessReport]
         do {
             selection = try TargetSelection(words: words, all: all)
-            let progress = Console.Progress(of: selection.ids.count)
+            let progress = Console.Progress()
+            defer { progress.end() }
             let pool = WorkerPool(arguments: ["worker"], workerCount: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-            reports = try pool.perform(task, on: selection.ids) { progress.report($0) }
+            reports = try RefreshRun(task, pool: pool).perform(on: selection.ids) { progress.report($0) }
         } catch {
             throw CommandFailure(status: .defect, message: "\(error)")
         }
