@@ -58,24 +58,3 @@ extension RealDaemons {
         }
     }
 }
-
-/// What a refresh says of a process whose threads look names up by glibc.
-func expectRepair(
-    of process: ProcessReport, _ following: Following, sourceLocation: SourceLocation = #_sourceLocation
-) throws {
-    let used = process.resolvers.filter { $0.was != "idle" && $0.library == "glibc" }
-    try #require(!used.isEmpty, sourceLocation: sourceLocation)
-    for thread in used {
-        switch following {
-        case .byItself:
-            #expect(thread.repair?.action == "none", sourceLocation: sourceLocation)
-            #expect(["following", "current"].contains(thread.state), sourceLocation: sourceLocation)
-        case .afterRefresh:
-            #expect(thread.was == "pinned", sourceLocation: sourceLocation)
-            #expect(thread.repair?.action == "reinitialize", sourceLocation: sourceLocation)
-            #expect(thread.repair?.result == "done", sourceLocation: sourceLocation)
-            #expect(thread.state == "current", sourceLocation: sourceLocation)
-            #expect(thread.evidence?.readBack == "matches", sourceLocation: sourceLocation)
-        }
-    }
-}
