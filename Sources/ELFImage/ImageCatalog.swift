@@ -35,6 +35,7 @@ public final class ImageCatalog {
     public let map: MemoryMap
     public let list: ModuleList
     private var parsed: [UInt64: Result<DynamicImage, any Error>] = [:]
+    private var lookups: [UInt64: SymbolLookup] = [:]
 
     public init(of process: ProcessID) throws(SystemError) {
         memory = ProcessMemory(of: process)
@@ -48,6 +49,16 @@ public final class ImageCatalog {
         let result = Result { try DynamicImage(of: module, memory: memory) }
         parsed[module.base] = result
         return try result.get()
+    }
+
+    /// The address of a function or variable that a module defines; nil where it defines none of this name.
+    public func definition(of name: String, in module: LoadedModule) -> UInt64? {
+        if let lookup = lookups[module.base] { return lookup.address(of: name) }
+        if let lookup = SymbolLookup(in: module, memory: memory) {
+            lookups[module.base] = lookup
+            return lookup.address(of: name)
+        }
+        return (try? image(of: module))?.definition(of: name)?.value
     }
 
     /// What kind of library holds an address.

@@ -36,6 +36,23 @@ public struct ChildProcess: ~Copyable {
     }
 }
 
+/// Starts a program that nobody waits for, with nothing to read and nowhere to write, and with some open files of ours.
+public func startDetached(_ path: String, _ arguments: [String], keeping descriptors: [Int32]) throws(SystemError) {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    for standard in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
+        posix_spawn_file_actions_addopen(&actions, standard, "/dev/null", O_RDWR, 0)
+    }
+    // Duplicating a descriptor onto itself drops close-on-exec.
+    for descriptor in descriptors { posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor) }
+    var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
+    defer { for word in words { free(word) } }
+    var started: pid_t = 0
+    let code = posix_spawn(&started, path, &actions, nil, &words, environ)
+    guard code == 0 else { throw SystemError("start \(path)", code: code) }
+}
+
 /// The two ends of a pipe, closed on exec.
 private struct Pipe: ~Copyable {
     let readEnd: OwnedDescriptor

@@ -74,6 +74,7 @@ private struct WaitingChannels {
             for place in places.values { reports[place].explainUnwatched(error) }
             return
         }
+        defer { watch.leave(to: pool.program) }
         let deadline = MonotonicClock.nanoseconds + UInt64(limits.wait * 1e9)
         while !places.isEmpty {
             onProgress(.waiting(places.count))

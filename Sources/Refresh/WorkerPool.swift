@@ -7,7 +7,7 @@ import Tracing
 /// Hands processes out to a few workers, each with a deadline, and gathers their reports.
 public struct WorkerPool {
     /// The program to start as a worker, and its arguments.
-    private let program: (path: String, arguments: [String])
+    let program: (path: String, arguments: [String])
     private let workerCount: Int
     private let grace: Double
 

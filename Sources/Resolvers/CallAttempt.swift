@@ -13,6 +13,8 @@ struct CallAttempt {
     let eventLoop: SafePoint.EventLoopRule
     /// The system calls that the functions make.
     let systemCalls: [SeccompFilter.Call]
+    /// Functions that must not be on the thread's stack, besides what is never safe.
+    var isForbidden: (StackFrame) -> Bool = { _ in false }
 
     enum Result {
         case done(CallOutcome)
@@ -59,6 +61,8 @@ struct CallAttempt {
             case .never(let why): return .never(why)
             }
 
+            if stack.frames.contains(where: isForbidden) { return .notNow("it is in the library that is to be called") }
+
             let held = try HeldThread(thread, in: target.id, images: target.images)
             guard snapshot.isStill(held, stack: stack, memory: target.images.memory) else {
                 onPause(held.release())
@@ -69,7 +73,8 @@ struct CallAttempt {
                 return .notNow(why)
             }
             let outcome = try held.call(
-                sequence, interrupting: interrupted, beforeRunning: beforeRunning, afterRunning: afterRunning)
+                loopAware(sequence, stack), interrupting: interrupted, beforeRunning: beforeRunning,
+                afterRunning: afterRunning)
             onPause(outcome.pause)
             return .done(outcome)
         } catch let error as HoldError {
@@ -80,5 +85,12 @@ struct CallAttempt {
         } catch {
             return .notNow("\(error)")
         }
+    }
+
+    /// Only an event loop takes the early end of a wait for nothing special.
+    private func loopAware(_ sequence: CallSequence, _ stack: CallStack) -> CallSequence {
+        let isInLoop = stack.frames.contains { target.images.isLibrary(.libevent, at: $0.programCounter) }
+        return CallSequence(
+            sequence.calls, wayBack: sequence.wayBack, errno: sequence.errno, endsWait: sequence.endsWait && isInLoop)
     }
 }

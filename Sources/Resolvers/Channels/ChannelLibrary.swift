@@ -23,14 +23,17 @@ public protocol ChannelLibrary: Sendable {
     static var keepsOrder: Bool { get }
 
     var module: LoadedModule { get }
-    /// Such as `1.18.1`.
-    var version: String { get }
+    /// Such as `1.18.1`; nil where it does not tell.
+    var version: String? { get }
     /// The addresses of those entry points that this release has.
     var entries: [UInt64] { get }
     /// Why its objects cannot be read; nil where they can.
     var unreadable: OpaqueReason? { get }
     /// Several threads may use one object of this release at the same time.
     var isThreadSafe: Bool { get }
+
+    /// A function of the library by which its code is entered, where that cannot be told by the file it is in.
+    func isInside(_ frame: StackFrame) -> Bool
 
     /// Reads an object, and sees whether it is one.
     func read(_ address: UInt64, memory: ProcessMemory) throws -> ChannelReading
@@ -105,10 +108,6 @@ public struct Channel: Hashable, Sendable, Codable {
 }
 
 extension ChannelLibrary {
-    static func addresses(of names: [String], in image: DynamicImage) -> [UInt64] {
-        names.compactMap { image.definition(of: $0)?.value }
-    }
-
     /// The same servers, in the same order where it counts.
     func isSame(_ have: [SocketEndpoint], _ want: [SocketEndpoint]) -> Bool {
         Self.keepsOrder ? have == want : Set(have) == Set(want)
