@@ -13,6 +13,8 @@ extension RealDaemons {
         func transmission() throws {
             try Scene.play { scene in
                 try scene.makeDirectory("transmission", for: "debian-transmission")
+                // Whatever waits in its queue asks no tracker.
+                try scene.write("{ \"download-queue-enabled\": false }", to: "transmission/settings.json")
                 let words = [
                     "--no-portmap", "--no-dht", "--no-lpd", "--no-utp", "--no-auth", "-a", "127.0.0.1", "-p", "9091",
                 ]
@@ -21,8 +23,8 @@ extension RealDaemons {
                     ["/usr/bin/transmission-daemon", "-f", "-g", scene.path("transmission")] + words,
                     user: "debian-transmission", package: "transmission-daemon")
                 try daemon.waitForPort(9091)
-                let clients = try scene.openSessions(5, to: 9091, "http", "/transmission/web/")
-                _ = clients
+                let clients = try scene.openSessions(5, to: 9091, "http", "/transmission/web/index.html")
+                try clients.expectAlive()
                 try addTorrent(1, in: scene)
                 #expect(try scene.serversAsked(for: "tracker1.example") == [Scene.oldServer])
 
@@ -48,6 +50,7 @@ extension RealDaemons {
                 scene.forgetQueries()
                 try addTorrent(50, in: scene)
                 #expect(try scene.serversAsked(for: "tracker50.example") == [Scene.newServer])
+                try clients.expectAlive()
                 #expect(daemon.isAlive)
                 #expect(daemon.complaints() == [])
             }

@@ -96,8 +96,10 @@ final class Scene {
     // MARK: Programs
 
     private func command(_ command: [String], user: String?) -> [String] {
+        // The directory is entered after the namespace: with nsenter's own --wd it would be one of the old mounts.
         let place = [
-            "/usr/bin/nsenter", "--target", "\(keeper.id)", "--mount", "--net", "--wd=\(directory.path)", "--",
+            "/usr/bin/nsenter", "--target", "\(keeper.id)", "--mount", "--net", "--", "env",
+            "--chdir=\(directory.path)",
         ]
         let person = user.map {
             ["setpriv", "--reuid=\($0)", "--regid=\(Scene.group(of: $0))", "--clear-groups", "--"]

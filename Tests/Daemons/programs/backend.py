@@ -51,6 +51,9 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 64
 
+    def handle_error(self, *_):
+        """A client that is gone is not worth a word."""
+
 
 servers = [Server(("127.0.0.1", port), handler) for port, handler in ((8000, Page), (7000, Echo), (2525, Mail))]
 threads = [threading.Thread(target=server.serve_forever) for server in servers]
