@@ -34,19 +34,30 @@ public final class ImageCatalog {
     public let memory: ProcessMemory
     public let map: MemoryMap
     public let list: ModuleList
+    private let cache: ImageCache
     private var parsed: [UInt64: Result<DynamicImage, any Error>] = [:]
     private var lookups: [UInt64: SymbolLookup] = [:]
 
-    public init(of process: ProcessID) throws(SystemError) {
+    /// - Parameter cache: what is known of images from other processes.
+    public init(of process: ProcessID, cache: ImageCache = ImageCache()) throws(SystemError) {
         memory = ProcessMemory(of: process)
         map = try MemoryMap(of: process)
         list = ModuleList(map: map, memory: memory)
+        self.cache = cache
+    }
+
+    /// The program that the process runs; with a loader called by name, what that one loaded.
+    public var program: LoadedModule? {
+        let files = list.modules.filter { $0.file != nil }
+        return files.first { $0.hasInterpreter && LibraryKind(name: $0.name) == .program } ?? files.first
     }
 
     /// The dynamic part of a module, read on first use.
     public func image(of module: LoadedModule) throws -> DynamicImage {
         if let known = parsed[module.base] { return try known.get() }
-        let result = Result { try DynamicImage(of: module, memory: memory) }
+        let result = Result {
+            DynamicImage(module: module, content: try cache.content(of: module, memory: memory))
+        }
         parsed[module.base] = result
         return try result.get()
     }

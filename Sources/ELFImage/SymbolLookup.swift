@@ -15,6 +15,8 @@ public struct SymbolLookup {
     private let bloomWords: UInt32
     private let bloomShift: UInt32
 
+    private static let longestChain = 4096
+
     /// nil where the image has no such table; then it is to be parsed as a whole.
     public init?(in module: LoadedModule, memory: ProcessMemory) {
         guard let dynamic = module.dynamic, dynamic.count < 1 << 16,
@@ -56,7 +58,8 @@ public struct SymbolLookup {
         else { return nil }
         let chains = buckets + UInt64(bucketCount) * 4
         // The last hash of a chain is odd.
-        while let found: UInt32 = try? memory.load(chains + UInt64(symbol - firstSymbol) * 4) {
+        for _ in 0..<SymbolLookup.longestChain {
+            guard let found: UInt32 = try? memory.load(chains + UInt64(symbol - firstSymbol) * 4) else { return nil }
             if found | 1 == hash | 1, let value = value(of: symbol, named: name) { return value }
             if found & 1 == 1 { return nil }
             symbol += 1

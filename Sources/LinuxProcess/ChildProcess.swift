@@ -32,8 +32,17 @@ public struct ChildProcess: ~Copyable {
     deinit {
         kill(id.rawValue, SIGKILL)
         var status: Int32 = 0
-        while waitpid(id.rawValue, &status, 0) < 0 && errno == EINTR {}
+        for _ in 0..<ChildProcess.looks {
+            let ended = waitpid(id.rawValue, &status, WNOHANG)
+            if ended == id.rawValue || ended < 0 && errno != EINTR { return }
+            usleep(ChildProcess.pause)
+        }
     }
+
+    /// How often, and in what intervals in microseconds, it is looked whether it has ended. One in an uninterruptible sleep ends when
+    /// that does: nobody is to wait for it.
+    private static let looks = 500
+    private static let pause: UInt32 = 1000
 }
 
 /// Starts a program that nobody waits for, with nothing to read and nowhere to write, and with some open files of ours.
