@@ -81,6 +81,6 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "DaemonTests", dependencies: ["TestSupport", "LinuxProcess", "Refresh", "Resolvers"], path: "Tests/Daemons",
-            exclude: ["programs"], swiftSettings: strict),
+            exclude: ["install", "programs"], swiftSettings: strict),
     ]
 )

@@ -23,16 +23,16 @@ func expectRepair(
     }
 }
 
-/// A resolver that no refresh reached and that still asks the old server is named, and not called current.
-func expectNamed(_ resolver: String, in run: RepointRun, sourceLocation: SourceLocation = #_sourceLocation) throws {
-    let processes = try #require(run.report, sourceLocation: sourceLocation).processes
-    // Nothing but glibc's part is said to be current.
-    #expect(
-        processes.flatMap(\.resolvers).allSatisfy { $0.library == "glibc" || $0.state != "current" },
-        sourceLocation: sourceLocation)
-    withKnownIssue("\(resolver) is not in the report", isIntermittent: true) {
-        #expect(
-            processes.contains { $0.resolvers.contains { $0.library != "glibc" && $0.explanation != nil } },
-            sourceLocation: sourceLocation)
-    }
+/// A resolver of the program's own, which still asks the old server, is named with what would help, and the command was not done.
+func expectRefusal(
+    by program: String, in run: RepointRun, asking server: String? = nil,
+    sourceLocation: SourceLocation = #_sourceLocation
+) throws {
+    let resolvers = try #require(run.report, sourceLocation: sourceLocation).processes.flatMap(\.resolvers)
+    let own = try #require(resolvers.first { $0.library == program }, sourceLocation: sourceLocation)
+    #expect(own.state == (server == nil ? "opaque" : "pinned"), sourceLocation: sourceLocation)
+    #expect(own.nameservers == server.map { ["\($0):53"] }, sourceLocation: sourceLocation)
+    #expect(own.repair?.action == "refused", sourceLocation: sourceLocation)
+    #expect(own.repair?.reason?.contains(program) == true, sourceLocation: sourceLocation)
+    #expect(run.status == 1, sourceLocation: sourceLocation)
 }

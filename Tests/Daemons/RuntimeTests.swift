@@ -53,14 +53,11 @@ extension RealDaemons {
                 scene.forgetQueries()
                 #expect(try scene.serversAsked(for: "pool", times: 40) == [Scene.newServer])
                 let servers = try scene.serversAsked(for: "ares.example", times: 3)
-                if let channel = process.resolvers.first(where: { $0.library == "c-ares" }) {
-                    #expect(channel.state == "current")
-                    #expect(servers == [Scene.newServer])
-                } else {
-                    // Built into the program: nobody can tell.
-                    #expect(servers == [Scene.oldServer])
-                    try expectNamed("Node's own c-ares", in: run)
-                }
+                // A library of its own, or linked into the program: it is found where the program exports its functions.
+                let channels = process.resolvers.filter { $0.library == "c-ares" }
+                let isMoved = !channels.isEmpty && channels.allSatisfy { $0.state == "current" }
+                #expect(servers == [isMoved ? Scene.newServer : Scene.oldServer])
+                #expect(run.status == (isMoved ? 0 : 1))
                 #expect(program.isAlive)
                 #expect(program.logLines == [])
             }

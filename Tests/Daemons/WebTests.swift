@@ -127,7 +127,8 @@ extension RealDaemons {
                 scene.forgetQueries()
                 try request(scene, port: 8081)
                 #expect(try scene.serversAsked(for: "own.example") == [Scene.oldServer])
-                try expectNamed("nginx's own resolver", in: run)
+                // Now it is seen to ask it.
+                try expectRefusal(by: "nginx", in: runRepoint(["refresh", "--json", "nginx"]), asking: Scene.oldServer)
                 // A name without that is not looked up again before the configuration is read again: then at the new server.
                 try clients.expectAlive()
                 #expect((scene.old.queries + scene.new.queries).allSatisfy { !$0.name.hasPrefix("backend") })
@@ -180,7 +181,7 @@ extension RealDaemons {
                 try clients.expectAlive()
                 scene.forgetQueries()
                 #expect(try scene.serversAsked(for: "again.example", times: 3) == [Scene.oldServer])
-                try expectNamed("haproxy's own resolver", in: run)
+                try expectRefusal(by: "haproxy", in: run, asking: Scene.oldServer)
                 try clients.expectAlive()
                 #expect(haproxy.complaints() == [])
             }
@@ -224,7 +225,7 @@ extension RealDaemons {
                 scene.forgetQueries()
                 try scene.openSessions(1, to: 3128, "http", "http://late.example:8000/").expectAlive()
                 #expect(try scene.serversAsked(for: "late.example") == [Scene.oldServer])
-                try expectNamed("squid's own resolver", in: run)
+                try expectRefusal(by: "squid", in: run)
                 try clients.expectAlive()
                 #expect(squid.complaints() == [])
 
