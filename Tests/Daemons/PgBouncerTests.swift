@@ -83,7 +83,8 @@ extension RealDaemons {
                     try isOver ? scene.switchOver() : scene.switchBack()
                     let run = try runRepoint(
                         ["refresh", "--json", "\(pooler.daemon.id)", "--wait", "20"], program: RepointRun.released)
-                    let end = Deadline.sinceEpoch
+                    // Who had to wait for it comes through a little later.
+                    let end = Deadline.sinceEpoch + 0.5
                     let process = try run.process()
                     // It ends its own connections to PostgreSQL after a second each, refresh or not, and they are counted.
                     #expect(run.status == 0 || process.sessions?.lost != 0, "\(run.standardError)")
@@ -91,11 +92,11 @@ extension RealDaemons {
                     #expect(channel.state == "current" && channel.repair?.result == "done")
                     pauses.append(channel.repair?.pauseMicroseconds ?? 0)
                     scene.forgetQueries()
-                    // As long again, and at least until the next lookup, nobody does anything to it.
+                    // Until the next lookup, and half a second at least, nobody does anything to it.
                     let isNew =
                         try scene.serversAsked(for: Pooler.database) == [isOver ? Scene.newServer : Scene.oldServer]
                     #expect(isNew, "after \(count + 1) switches")
-                    while Deadline.sinceEpoch - end < end - start { usleep(1000) }
+                    while Deadline.sinceEpoch - end < 0.5 { usleep(1000) }
                     switching.append(start...end)
                     undisturbed.append(end...Deadline.sinceEpoch)
                 }
@@ -108,9 +109,10 @@ extension RealDaemons {
                 print(Self.figures("between them", between))
                 print("the channel's thread was held for at most \(pauses.max() ?? 0) us")
                 try #require(during.count > 1000 && between.count > 1000)
-                // A few of thousands of transactions decide the quantile: another process that runs for a moment moves it by
-                // milliseconds. What this would not miss is a client that waited for the switch.
-                #expect(during.quantile(0.999) < Swift.max(5 * between.quantile(0.999), between.quantile(0.999) + 20))
+                // A handful of transactions in thousands decides it: a program beside that wants both processors for a moment moves it
+                // by tens of milliseconds either way. What this would not miss is a pooler that stood still at each switch.
+                let noise = Swift.max(50, 4 * between.quantile(0.999))
+                #expect(during.quantile(0.999) < between.quantile(0.999) + noise)
                 #expect(pooler.daemon.complaints() == [])
             }
         }
