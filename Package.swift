@@ -79,5 +79,8 @@ let package = Package(
         .testTarget(
             name: "EndToEndTests", dependencies: ["TestSupport", "Refresh"], path: "Tests/EndToEnd",
             swiftSettings: strict),
+        .testTarget(
+            name: "DaemonTests", dependencies: ["TestSupport", "LinuxProcess", "Refresh", "Resolvers"], path: "Tests/Daemons",
+            exclude: ["install", "programs"], swiftSettings: strict),
     ]
 )

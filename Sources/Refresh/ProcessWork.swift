@@ -86,6 +86,8 @@ public struct ProcessWork {
             return try threads(task).map { ResolverReport(musl, $0, in: target) }
         case .go(let go):
             return [ResolverReport(go, in: target, task)]
+        case .own(let own):
+            return [ResolverReport(own, task)]
         case .opaque(let library, let path, let reason):
             return [ResolverReport(opaque: library, path: path, reason)]
         case .ambiguous(let library, let path, let reason):
@@ -185,6 +187,17 @@ extension ResolverReport {
         guard task != .inspect else { return }
         was = state
         repair = .init(action: "none")
+    }
+
+    /// Nothing is done to what the program does itself.
+    init(_ own: OwnResolver, _ task: ProcessTask) {
+        self.init(library: own.name, path: own.path, state: own.diagnosis.state.rawValue)
+        reason = own.diagnosis.pin?.word ?? "unreadable"
+        explanation = own.diagnosis.explanation
+        if !own.nameservers.isEmpty { nameservers = own.nameservers.map(\.description) }
+        guard task != .inspect else { return }
+        was = state
+        repair = .init(action: "refused", reason: "nothing in it can be called: \(own.remedy)")
     }
 
     init(opaque library: String, path: String, _ reason: OpaqueReason) {
