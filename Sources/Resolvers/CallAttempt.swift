@@ -69,7 +69,8 @@ struct CallAttempt {
                 return .notNow(why)
             }
             let outcome = try held.call(
-                sequence, interrupting: interrupted, beforeRunning: beforeRunning, afterRunning: afterRunning)
+                loopAware(sequence, stack), interrupting: interrupted, beforeRunning: beforeRunning,
+                afterRunning: afterRunning)
             onPause(outcome.pause)
             return .done(outcome)
         } catch let error as HoldError {
@@ -80,5 +81,12 @@ struct CallAttempt {
         } catch {
             return .notNow("\(error)")
         }
+    }
+
+    /// Only an event loop takes the early end of a wait for nothing special.
+    private func loopAware(_ sequence: CallSequence, _ stack: CallStack) -> CallSequence {
+        let isInLoop = stack.frames.contains { target.images.isLibrary(.libevent, at: $0.programCounter) }
+        return CallSequence(
+            sequence.calls, wayBack: sequence.wayBack, errno: sequence.errno, endsWait: sequence.endsWait && isInLoop)
     }
 }

@@ -3,37 +3,64 @@ import ResolvConf
 
 /// Where the fields of a channel lie, by release (`struct ares_channeldata` of ares_private.h, x86-64).
 ///
-/// Offsets taken from the sources of 1.17.1, 1.18.1 and 1.34.5. What is read must also hang together: every server points back to
-/// its channel.
-enum CAresLayout {
-    /// 1.17 and 1.18: int fields and an array of servers.
-    case array
-    /// 1.34: size_t fields and a skip list of servers.
-    case list
+/// Offsets taken from the sources of 1.17.1, 1.18.1, 1.19.1, 1.26.0, 1.33.1 and 1.34.5. What is read must also hang together: every
+/// server points back to its channel.
+struct CAresLayout {
+    /// How a channel holds its servers.
+    enum Shape {
+        /// Up to 1.19: int fields, and an array of servers at a fixed place.
+        case array
+        /// size_t fields, and a skip list of servers, whose place this is.
+        case list(UInt64)
+    }
+
+    private let shape: Shape
+    /// The list of all queries.
+    private let queries: UInt64
+    /// The path of the channel's own resolv.conf; nil where its place is not known.
+    private let path: UInt64?
 
     init?(of release: CAresRelease) {
         guard release.major == 1 else { return nil }
         switch release.minor {
-        case 17, 18: self = .array
-        case 34: self = .list
+        case 17, 18: self.init(shape: .array, queries: 440, path: 74256)
+        case 19: self.init(shape: .array, queries: 192, path: 74008)
+        case 26: self.init(shape: .list(176), queries: 192, path: 288)
+        // Between the two releases at their ends; where the path is, differs.
+        case 27...32: self.init(shape: .list(184), queries: 200, path: nil)
+        case 33: self.init(shape: .list(184), queries: 200, path: 296)
+        case 34: self.init(shape: .list(184), queries: 200, path: 416)
         default: return nil
         }
+    }
+
+    private init(shape: Shape, queries: UInt64, path: UInt64?) {
+        self.shape = shape
+        self.queries = queries
+        self.path = path
+    }
+
+    private var isArray: Bool {
+        if case .array = shape { true } else { false }
     }
 
     // ares.h
     private static let serversSet: UInt32 = 1 << 6
     private static let domainsSet: UInt32 = 1 << 7
+    private static let resolvConfSet: UInt32 = 1 << 17
     private static let hasEventThread: UInt32 = 1 << 22
 
     /// Nobody has more.
     private static let serverLimit = 64
     private static let domainLimit = 64
+    /// More than `struct ares_server` has in any release, in bytes.
+    private static let serverSize = 640
     private static let knownFlags: UInt32 = 0x7ff
     private static let timeoutLimit = 600_000
     private static let triesLimit = 1000
     private static let ndotsLimit = 255
 
-    private var optmaskOffset: UInt64 { self == .array ? 136 : 112 }
+    private var optmaskOffset: UInt64 { isArray ? 136 : 112 }
 
     /// The numbers at its beginning make sense: flags, timeout, tries, ndots.
     func mayBegin(at offset: Int, of memory: UnsafeRawBufferPointer) -> Bool {
@@ -53,7 +80,7 @@ enum CAresLayout {
     private func numbers(at offset: Int, of memory: UnsafeRawBufferPointer) -> Numbers? {
         guard offset + 200 <= memory.count else { return nil }
         let flags = memory.loadUnaligned(fromByteOffset: offset, as: UInt32.self)
-        switch self {
+        switch shape {
         case .array:
             func word(_ index: Int) -> Int {
                 Int(memory.loadUnaligned(fromByteOffset: offset + index * 4, as: Int32.self))
@@ -88,10 +115,10 @@ enum CAresLayout {
             ResolverConfiguration(
                 nameservers: servers.map(\.endpoint), search: try domains(channel, memory), options: options))
         // The releases that do not mark servers set by a function show them by a port that no resolv.conf gives.
-        reading.hasOwnServers = optmask & Self.serversSet != 0 || self == .array && servers.contains(where: \.hasPort)
+        reading.hasOwnServers = optmask & Self.serversSet != 0 || isArray && servers.contains(where: \.hasPort)
         reading.hasOwnSearch = optmask & Self.domainsSet != 0
-        reading.watchesFile = self == .list && optmask & Self.hasEventThread != 0
-        reading.resolvConfPath = try path(of: address, channel, memory)
+        reading.watchesFile = !isArray && optmask & Self.hasEventThread != 0
+        reading.resolvConfPath = try resolvConfPath(of: address, optmask, memory)
         reading.pendingQueries = try pending(of: address, channel, memory)
         return reading
     }
@@ -113,9 +140,9 @@ enum CAresLayout {
     private static let mismatch = OpaqueReason("its servers do not point back to it")
 
     private func servers(of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory) throws -> [Server] {
-        switch self {
+        switch shape {
         case .array: try arrayServers(of: address, channel, memory)
-        case .list: try listServers(of: address, channel, memory)
+        case .list(let place): try listServers(at: place, of: address, channel, memory)
         }
     }
 
@@ -141,15 +168,20 @@ enum CAresLayout {
     /// The channel's own port, in network order; 0 for 53.
     private func defaultPort(_ channel: [UInt8]) -> UInt16 {
         let port: UInt16? =
-            self == .array
+            isArray
             ? (channel.integer(at: 20, as: Int32.self)).map { UInt16(truncatingIfNeeded: $0) } : channel.integer(at: 44)
         let number = UInt16(bigEndian: port ?? 0)
         return number == 0 ? 53 : number
     }
 
     /// A skip list (dsa/ares_slist.c) of `struct ares_server`: its first level links all nodes.
-    private func listServers(of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory) throws -> [Server] {
-        guard let list: UInt64 = channel.integer(at: 184), let random: UInt64 = channel.integer(at: 192), list != 0
+    private func listServers(at place: UInt64, of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory) throws
+        -> [Server]
+    {
+        // The channel's source of random numbers follows, which the list points to as well.
+        guard let list: UInt64 = channel.integer(at: Int(place)),
+            let random: UInt64 = channel.integer(at: Int(place) + 8),
+            list != 0
         else { throw OpaqueReason("it has no servers") }
         let header = try memory.read(list, count: 72)
         guard header.integer(at: 0) == random, let heads: UInt64 = header.integer(at: 24),
@@ -173,8 +205,10 @@ enum CAresLayout {
     private func listServer(at data: UInt64, of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory) throws
         -> (index: UInt64, server: Server)
     {
-        let server = try memory.read(data, count: 552)
-        guard server.integer(at: 544) == address, let index: UInt64 = server.integer(at: 0),
+        // The pointer back to the channel stands at its end, and that is elsewhere in each release.
+        let server = try memory.readUpTo(data, count: Self.serverSize)
+        let places = stride(from: 104, to: server.count, by: 8)
+        guard places.contains(where: { server.integer(at: $0) == address }), let index: UInt64 = server.integer(at: 0),
             let scope: UInt32 = server.integer(at: 96), let ip = Self.ipAddress(server, at: 8, scope: scope),
             let port: UInt16 = server.integer(at: 28)
         else { throw Self.mismatch }
@@ -195,20 +229,26 @@ enum CAresLayout {
     // MARK: The rest
 
     private func rotates(_ channel: [UInt8]) -> Bool {
-        (self == .array ? channel.integer(at: 16, as: Int32.self) : channel.integer(at: 40)) == 1
+        (isArray ? channel.integer(at: 16, as: Int32.self) : channel.integer(at: 40)) == 1
     }
 
     private func domains(_ channel: [UInt8], _ memory: ProcessMemory) throws -> [String] {
-        let place = self == .array ? 40 : 56
-        let count = self == .array ? channel.integer(at: 48, as: Int32.self).map(Int.init) : channel.integer(at: 64)
+        let place = isArray ? 40 : 56
+        let count = isArray ? channel.integer(at: 48, as: Int32.self).map(Int.init) : channel.integer(at: 64)
         guard let list: UInt64 = channel.integer(at: place), let count, count >= 0, count <= Self.domainLimit else {
             throw OpaqueReason("its search list makes no sense")
         }
         return try (0..<count).map { try memory.readString(memory.load(list + UInt64($0 * 8)), limit: 256) }
     }
 
-    private func path(of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory) throws -> String? {
-        let pointer: UInt64 = try memory.load(address + (self == .array ? 74256 : 416))
+    private func resolvConfPath(of address: UInt64, _ optmask: UInt32, _ memory: ProcessMemory) throws -> String? {
+        guard let path else {
+            guard optmask & Self.resolvConfSet == 0 else {
+                throw OpaqueReason("it reads a file of its own, unknown which")
+            }
+            return nil
+        }
+        let pointer: UInt64 = try memory.load(address + path)
         guard pointer != 0 else { return nil }
         let text = try memory.readString(pointer, limit: 4096)
         guard text.hasPrefix("/") else { throw OpaqueReason("its path of a resolv.conf makes no sense") }
@@ -216,20 +256,19 @@ enum CAresLayout {
     }
 
     private func pending(of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory) throws -> Int? {
-        switch self {
-        case .list:
-            guard let queries: UInt64 = channel.integer(at: 200), queries != 0 else { return nil }
-            return try memory.load(queries + 24)
-        case .array:
-            // A circular list through `prev, next, data`; empty where it leads to itself.
-            let head = address + 440
-            var node: UInt64 = try memory.load(head + 8)
-            var count = 0
-            while node != head, count < 1000 {
-                node = try memory.load(node + 8)
-                count += 1
-            }
-            return count
+        guard isArray else {
+            // `struct ares_llist` counts its nodes.
+            guard let list: UInt64 = channel.integer(at: Int(queries)), list != 0 else { return nil }
+            return try memory.load(list + 24)
         }
+        // A circular list through `prev, next, data`; empty where it leads to itself.
+        let head = address + queries
+        var node: UInt64 = try memory.load(head + 8)
+        var count = 0
+        while node != head, count < 1000 {
+            node = try memory.load(node + 8)
+            count += 1
+        }
+        return count
     }
 }

@@ -45,7 +45,7 @@ public struct CAresLibrary: ChannelLibrary {
         layout == nil ? OpaqueReason("how c-ares \(version) lays out its channels is not known") : nil
     }
 
-    /// It locks a channel since 1.23, and its own functions must be called without an event loop's knowing since.
+    /// Every public function locks its channel since 1.23 or so, where the library is built with threads as it is by default.
     public var isThreadSafe: Bool { release >= CAresRelease(major: 1, minor: 26, patch: 0) }
 
     public func read(_ address: UInt64, memory: ProcessMemory) throws -> ChannelReading {
