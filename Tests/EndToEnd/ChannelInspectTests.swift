@@ -38,22 +38,20 @@ extension RealProcesses {
             try scene.asker.victim.end()
         }
 
-        @Test(
-            "is never caught by a tracer of the process: it reads without stopping",
-            arguments: AskingVictim.Program.allCases)
-        func readsBesidesATracer(_ program: AskingVictim.Program) throws {
+        @Test("stops no thread, as a trace of inspect shows", arguments: AskingVictim.Program.allCases)
+        func stopsNothing(_ program: AskingVictim.Program) throws {
             let scene = try ChannelScene(program, .host)
-            let strace = try Victim([
-                "/bin/sh", "-c",
-                "strace -q -o /dev/null -p \(scene.asker.id) & sleep 0.3; echo ready; read line; kill $!; wait; echo ok 1",
-            ])
-            #expect(
-                try !isLeftAlone(scene.asker.id)
-                    || ProcessStatus(of: ThreadID(scene.asker.threads[0]), in: scene.asker.id).tracer != nil)
-            let run = try inspect(scene.asker.id)
-            #expect(try scene.report(run).state == "current")
-            try strace.tell("end")
-            _ = try strace.waitForEnd()
+            let trace = ["/usr/bin/strace", "-f", "-qq", "-e", "trace=ptrace", "-e", "signal=none"]
+            func stops(_ arguments: [String]) throws -> Int {
+                try runRepoint(arguments + ["\(scene.asker.id)"], under: trace).errorLines
+                    .count { $0.contains("PTRACE_INTERRUPT") || $0.contains("PTRACE_ATTACH") }
+            }
+            #expect(try stops(["inspect"]) == 0)
+            // The instrument works.
+            try scene.etc.change(to: ChannelScene.newFile)
+            try scene.asker.every(50)
+            #expect(try stops(["refresh", "--wait", "5"]) > 0)
+            try scene.asker.victim.end()
         }
 
         @Test(
@@ -138,15 +136,17 @@ extension RealProcesses {
 
         @Test("servers of the application's own are told from the file's", arguments: Libc.suites)
         func ownServers(_ libc: Libc) throws {
-            for modes in [["own-servers", "127.0.0.77"], ["option-servers", "127.0.0.77"]] {
-                let scene = try ChannelScene(.ares, libc, modes)
+            for (program, modes) in [
+                (AskingVictim.Program.ares, ["own-servers", "127.0.0.77"]),
+                (.ares, ["option-servers", "127.0.0.77"]),
+                (.evdns, ["own-servers", "127.0.0.77"]),
+            ] {
+                let scene = try ChannelScene(program, libc, modes)
                 let report = try scene.report(inspect(scene.asker.id))
                 #expect(report.state == "pinned")
                 #expect(report.nameservers == ["127.0.0.77:53"])
-                #expect(report.reason == "own-servers", "\(modes)")
+                #expect(report.reason == "edited-state", "\(program) \(modes)")
             }
-            let scene = try ChannelScene(.evdns, libc, ["own-servers", "127.0.0.77"])
-            #expect(try scene.report(inspect(scene.asker.id)).reason == "own-servers")
         }
 
         @Test("a port of its own is shown, and makes the servers the application's", arguments: Libc.suites)
@@ -154,7 +154,7 @@ extension RealProcesses {
             let scene = try ChannelScene(.ares, libc, ["own-servers", "127.0.0.2:5353,[::1]:54"])
             let report = try scene.report(inspect(scene.asker.id))
             #expect(report.nameservers == ["127.0.0.2:5353", "[::1]:54"])
-            #expect(report.reason == "own-servers")
+            #expect(report.reason == "edited-state")
         }
 
         @Test("a channel with a file of its own is judged by that file", arguments: Libc.suites)

@@ -45,6 +45,8 @@ public struct CAresLibrary: ChannelLibrary {
         layout == nil ? OpaqueReason("how c-ares \(version) lays out its channels is not known") : nil
     }
 
+    public var isTried: Bool { layout?.isTried ?? false }
+
     /// Every public function locks its channel since 1.23 or so, where the library is built with threads as it is by default.
     public var isThreadSafe: Bool { release >= CAresRelease(major: 1, minor: 26, patch: 0) }
 

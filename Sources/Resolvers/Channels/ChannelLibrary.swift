@@ -29,6 +29,8 @@ public protocol ChannelLibrary: Sendable {
     var entries: [UInt64] { get }
     /// Why its objects cannot be read; nil where they can.
     var unreadable: OpaqueReason? { get }
+    /// What is not found to be an object is none: how this release lays them out has been seen in running programs.
+    var isTried: Bool { get }
     /// Several threads may use one object of this release at the same time.
     var isThreadSafe: Bool { get }
 
@@ -67,6 +69,8 @@ public struct ChannelReading: Sendable, Equatable {
     public var configuration: ResolverConfiguration
     /// The application set the servers itself.
     public var hasOwnServers = false
+    /// The servers are not those that the channel was made with, and nothing tells who set them.
+    public var mayHaveOwnServers = false
     /// The application set the search list itself.
     public var hasOwnSearch = false
     /// The library looks after the file by itself, in a thread of its own.
@@ -78,6 +82,13 @@ public struct ChannelReading: Sendable, Equatable {
 
     public init(_ configuration: ResolverConfiguration) {
         self.configuration = configuration
+    }
+
+    /// Nothing was set in between; queries may have come and gone.
+    func isSame(as other: ChannelReading) -> Bool {
+        var other = other
+        other.pendingQueries = pendingQueries
+        return self == other
     }
 }
 
@@ -132,6 +143,12 @@ extension ChannelLibrary {
         if reading.hasOwnServers {
             return Diagnosis(
                 pinned: .ownServers, "\(differs): the application set the servers of this \(Self.noun) itself")
+        }
+        if reading.mayHaveOwnServers {
+            return Diagnosis(
+                pinned: .ownServers,
+                "\(differs): its servers were set after it was made, or each was asked over TCP; which of the two, nothing tells"
+            )
         }
         return Diagnosis(
             pinned: .channel,

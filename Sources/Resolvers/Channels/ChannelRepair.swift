@@ -34,6 +34,10 @@ extension ChannelResolver {
         if reading?.hasOwnServers == true {
             return .refuse("its servers are the application's own, which repoint never overwrites")
         }
+        if reading?.mayHaveOwnServers == true, !limits.isForced {
+            return .refuse(
+                "its servers may have been set by the application, after it was made; --force sets those of the file")
+        }
         let wanted = wanted(by: reading)
         if let reading, library.isSame(reading.configuration.nameservers, wanted.servers), !type(of: library).readsFile
         {
@@ -78,6 +82,11 @@ extension ChannelResolver {
             return record
         }
         let before = try? library.read(channel.address, memory: target.images.memory)
+        guard before != nil || library.unreadable != nil else {
+            // It was one when the repair was planned.
+            record.action = .threadEnded
+            return record
+        }
         let wanted = wanted(by: before)
         let calls: [FunctionCall]
         do throws(CallRefusal) {
@@ -111,7 +120,13 @@ extension ChannelResolver {
             target: target, thread: thread, eventLoop: type(of: library).eventLoop,
             systemCalls: CallConditions.reconfiguring
         ).perform(
-            sequence, hindrance: { nil },
+            sequence,
+            hindrance: { [library] in
+                guard let before else { return nil }
+                // Its thread is held: from here on nobody changes or ends it.
+                let now = try? library.read(channel.address, memory: memory)
+                return now.map { $0.isSame(as: before) } == true ? nil : "the \(noun) was changed meanwhile"
+            },
             afterRunning: { try? library.tidy(channel.address, as: before, memory: memory) },
             onPause: { pauses.append($0) })
         for pause in pauses { record.count(pause: pause) }

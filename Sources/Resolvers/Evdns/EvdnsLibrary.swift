@@ -75,6 +75,8 @@ public struct EvdnsLibrary: ChannelLibrary {
             ? nil : OpaqueReason("how evdns of libevent \(version) lays out its bases is not known")
     }
 
+    public var isTried: Bool { version == "2.1.12" || version == "2.1.13" }
+
     /// Only where the application called evthread_use_pthreads, which the base tells; a loop runs in one thread in any case.
     public var isThreadSafe: Bool { false }
 
