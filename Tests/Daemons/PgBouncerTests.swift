@@ -111,7 +111,7 @@ extension RealDaemons {
                 try #require(during.count > 1000 && between.count > 1000)
                 // A handful of transactions in thousands decides it: a program beside that wants both processors for a moment moves it
                 // by tens of milliseconds either way. What this would not miss is a pooler that stood still at each switch.
-                let noise = Swift.max(50, 4 * between.quantile(0.999))
+                let noise = Swift.max(50, 2 * between.quantile(0.999))
                 #expect(during.quantile(0.999) < between.quantile(0.999) + noise)
                 #expect(pooler.daemon.complaints() == [])
             }
