@@ -27,7 +27,8 @@ struct GlibcWork {
             let records = RepeatedTries.run(readings.count, wait: limits.wait, sessions: sessions) { index, earlier in
                 resolver.repair(readings[index], plan: plans[index], after: earlier)
             }
-            return zip(readings, records).filter { $1.action != .threadEnded }.map(refreshed)
+            let settled = zip(readings, records).map { resolver.startAfresh($0, after: $1) }
+            return zip(readings, settled).filter { $1.action != .threadEnded }.map(refreshed)
         case .reset(let reset):
             let records = RepeatedTries.run(readings.count, wait: RepairLimits().wait, sessions: nil) {
                 index, earlier in
@@ -108,7 +109,8 @@ extension ResolverReport {
         was = before.diagnosis.state.rawValue
         repair = RepairReport(record, attempted: "reinitialize")
         if reading.state != nil, record.action == .reinitialized || record.action == .cleared {
-            let isHealed = reading.diagnosis.state == .current || reading.diagnosis.state == .following
+            // One that has to start from the file has nothing else in force any more.
+            let isHealed = [.current, .following, .idle].contains(reading.diagnosis.state)
             let file =
                 record.action == .reinitialized
                 ? FileEvidence(of: TargetProcess.resolvConfPath, in: record.systemCalls).rawValue : nil
