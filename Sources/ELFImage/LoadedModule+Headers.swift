@@ -49,6 +49,7 @@ extension LoadedModule {
         isDeleted = region.isDeleted
         base = region.range.lowerBound
         self.bias = bias
+        firstPage = header
         self.range = base..<end
         let executableFlag = UInt32(PF_X)
         executableRanges = loads.filter { $0.p_flags & executableFlag != 0 }.compactMap(range)

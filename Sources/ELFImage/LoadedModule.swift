@@ -16,6 +16,8 @@ public struct LoadedModule: Sendable {
     /// From the ELF header to the end of the last segment.
     public let range: Range<UInt64>
     public let executableRanges: [Range<UInt64>]
+    /// The first page, with the ELF header and the program headers.
+    let firstPage: [UInt8]
     /// The segments to be loaded (PT_LOAD).
     let segments: [Segment]
     /// PT_DYNAMIC, absent in a static executable.

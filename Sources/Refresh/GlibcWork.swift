@@ -8,6 +8,7 @@ import Tracing
 struct GlibcWork {
     let resolver: GlibcResolver
     let target: TargetProcess
+    let sessions: SessionWatch?
 
     /// The reports of some threads, in their order. One that has ended meanwhile is left out.
     func reports(_ threads: [ThreadID], _ task: ProcessTask) -> [ResolverReport] {
@@ -23,12 +24,12 @@ struct GlibcWork {
             }
         case .refresh(let limits):
             let plans = readings.map { resolver.plan($0, limits: limits) }
-            let records = tryUntilDone(readings.count, wait: limits.wait) { index, earlier in
+            let records = RepeatedTries.run(readings.count, wait: limits.wait, sessions: sessions) { index, earlier in
                 resolver.repair(readings[index], plan: plans[index], after: earlier)
             }
             return zip(readings, records).filter { $1.action != .threadEnded }.map(refreshed)
         case .reset(let reset):
-            let records = tryUntilDone(readings.count, wait: RepairLimits().wait) { index, earlier in
+            let records = RepeatedTries.run(readings.count, wait: RepairLimits().wait, sessions: nil) { index, earlier in
                 guard readings[index].state?.isInitialized == true else {
                     return RepairRecord(.refused("the thread has no resolver state yet: nothing to change"))
                 }
@@ -37,26 +38,6 @@ struct GlibcWork {
             return zip(readings, records).filter { $1.action != .threadEnded }.map { self.reset($0, $1, reset) }
         }
     }
-
-    /// Tries each thread once, then those again that were only at a wrong moment, until the time is up.
-    private func tryUntilDone(
-        _ count: Int, wait: Double, _ attempt: (Int, RepairRecord?) -> RepairRecord
-    ) -> [RepairRecord] {
-        var records = (0..<count).map { attempt($0, nil) }
-        let deadline = MonotonicClock.nanoseconds + UInt64(max(0, wait) * 1e9)
-        var pause: UInt64 = 500
-        while MonotonicClock.nanoseconds < deadline {
-            let pending = records.indices.filter { records[$0].mayRetry }
-            guard !pending.isEmpty else { break }
-            MonotonicClock.sleep(microseconds: pause)
-            pause = min(pause * 2, GlibcWork.longestPause)
-            for index in pending { records[index] = attempt(index, records[index]) }
-        }
-        return records
-    }
-
-    /// Between two tries, in microseconds.
-    private static let longestPause: UInt64 = 50_000
 
     private func planned(_ plan: GlibcRepairPlan) -> ResolverReport.RepairReport {
         switch plan {
@@ -124,29 +105,7 @@ extension ResolverReport {
     ) {
         self.init(reading, library)
         was = before.diagnosis.state.rawValue
-        var repair = RepairReport(action: "none")
-        switch record.action {
-        case .nothing, .threadEnded: break
-        case .cleared:
-            repair.action = "clear"
-            repair.result = "done"
-        case .reinitialized:
-            repair.action = "reinitialize"
-            repair.result = "done"
-        case .deferred(let what):
-            repair.action = "deferred"
-            repair.reason = "waits for \(what)"
-        case .refused(let why):
-            repair.action = "refused"
-            repair.reason = why
-        case .failed(let why):
-            repair.action = "reinitialize"
-            repair.result = "failed"
-            repair.reason = why
-        }
-        repair.note = record.note
-        repair.pauseMicroseconds = record.pause.map { ($0 * 10).rounded() / 10 }
-        self.repair = repair
+        repair = RepairReport(record, attempted: "reinitialize")
         if reading.state != nil, record.action == .reinitialized || record.action == .cleared {
             let isHealed = reading.diagnosis.state == .current || reading.diagnosis.state == .following
             let file =
@@ -156,6 +115,37 @@ extension ResolverReport {
             evidence = .init(file: file, readBack: matches ? "matches" : "differs")
             if !isHealed { self.repair?.result = "failed" }
         }
+    }
+}
+
+extension ResolverReport.RepairReport {
+    /// - Parameter attempted: the action that counts as failed where one has.
+    init(_ record: RepairRecord, attempted: String) {
+        self.init(action: "none")
+        switch record.action {
+        case .nothing, .threadEnded: break
+        case .cleared:
+            action = "clear"
+            result = "done"
+        case .reinitialized:
+            action = "reinitialize"
+            result = "done"
+        case .reconfigured:
+            action = "reconfigure"
+            result = "done"
+        case .deferred(let what):
+            action = "deferred"
+            reason = "waits for \(what)"
+        case .refused(let why):
+            action = "refused"
+            reason = why
+        case .failed(let why):
+            action = attempted
+            result = "failed"
+            reason = why
+        }
+        note = record.note
+        pauseMicroseconds = record.pause.map { ($0 * 10).rounded() / 10 }
     }
 }
 

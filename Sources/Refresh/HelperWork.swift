@@ -98,8 +98,3 @@ public struct HelperRun {
         return nil
     }
 }
-
-extension ProcessReport {
-    /// No service that was to be refreshed stayed as it was.
-    public var areHelpersDone: Bool { (helpers ?? []).allSatisfy { $0.ran == nil || $0.result == "done" } }
-}

@@ -25,6 +25,8 @@ public struct Report: Codable, Sendable {
         public var refused = 0
         /// Processes that could not be worked on at all.
         public var failed = 0
+        /// What stayed undone and why; absent where nothing did, or nothing was to be done.
+        public var undone: [UndoneReport]?
     }
 }
 
@@ -47,6 +49,8 @@ public struct ProcessReport: Codable, Sendable {
     public var error: String?
     /// The exit code that the error calls for.
     public var errorCode: Int32?
+    /// Where a lookup would tell what a repair waits for. Between a worker and its pool; never in a document.
+    var awaitedLookups: [LookupSite]?
 
     public struct FileReport: Codable, Sendable, Equatable {
         public var path: String
@@ -76,6 +80,8 @@ public struct ResolverReport: Codable, Sendable {
     public var version: String?
     public var path: String
     public var thread: Int32?
+    /// The address of the channel (c-ares) or base (evdns) this is about.
+    public var channel: String?
     public var state: String
     /// The state before a repair.
     public var was: String?
@@ -86,6 +92,8 @@ public struct ResolverReport: Codable, Sendable {
     public var options: OptionsReport?
     public var singleRequest: SingleRequestReport?
     public var lookup: LookupReport?
+    /// Queries of a channel that wait for their replies.
+    public var pendingQueries: Int?
     public var repair: RepairReport?
     public var evidence: EvidenceReport?
     /// How long the thread was held to be read, where that was needed, in microseconds.
@@ -175,9 +183,9 @@ extension TargetError {
     /// The exit code for it, when it was the user who named the process.
     public var exitStatus: ExitStatus {
         switch self {
-        case .gone, .noSuchName, .noSuchThread, .zombie: .gone
+        case .gone, .noSuchThread, .zombie: .gone
         case .notPermitted, .traced: .notPermitted
-        case .kernelThread, .oneself, .firstProcess: .usage
+        case .noSuchName, .kernelThread, .oneself, .firstProcess: .usage
         case .thirtyTwoBit, .failed: .inPart
         }
     }

@@ -8,6 +8,8 @@ import Resolvers
 struct WorkOrder: Codable {
     let pid: Int32
     let task: ProcessTask
+    /// Channels that were seen in use: the order is about the libraries with channels alone. nil for the whole process.
+    var channels: [Channel]?
 }
 
 /// The worker's side: a process of its own that traces one target at a time.
@@ -21,10 +23,15 @@ public enum Worker {
         signal(SIGPIPE, SIG_IGN)
         // The ends of our waits are what a held thread waits for.
         clinux_set_timer_slack(1)
+        let common = CommonKnowledge()
+        var courtesy = Courtesy()
         var lines = LineBuffer()
         while let line = lines.next(from: STDIN_FILENO) {
             guard let order = try? JSONDecoder().decode(WorkOrder.self, from: Data(line)) else { return }
-            let report = ProcessWork.perform(order.task, on: ProcessID(order.pid))
+            let report =
+                order.task.holdsThreads
+                ? courtesy.whileStandingBack { ProcessWork.perform(order, knowing: common) }
+                : ProcessWork.perform(order, knowing: common)
             guard let answer = try? JSONEncoder().encode(report),
                 (try? writeAll(Array(answer) + [UInt8(ascii: "\n")], to: STDOUT_FILENO)) != nil
             else { return }

@@ -5,6 +5,8 @@ import LinuxProcess
 public struct ResolvConf: Sendable, Equatable {
     /// The servers that count: the first three that parse. Empty where the file names none.
     public var nameservers: [IPAddress] = []
+    /// All that parse: other resolvers than glibc's have no limit.
+    public var everyNameserver: [IPAddress] = []
     /// The search list; nil where neither `search` nor `domain` stands there.
     public var search: [String]?
     /// The words after `options`, as written.
@@ -40,6 +42,7 @@ public struct ResolvConf: Sendable, Equatable {
                     problems.append(Problem(line: index + 1, text: String(line)))
                     continue
                 }
+                everyNameserver.append(address)
                 if nameservers.count < ResolvConf.nameserverLimit { nameservers.append(address) }
             case "domain", "search":
                 // One that names nothing changes nothing.

@@ -38,6 +38,10 @@ public enum PinReason: Sendable, Equatable {
     case lostReply
     /// This libc never reads the file again by itself (glibc before 2.26).
     case oldLibc
+    /// An object of a resolver library, which reads the file only when it is made.
+    case channel
+    /// Code of the program's own, which takes its servers from elsewhere, or only at its start.
+    case ownResolver
 
     /// The word of the interface.
     public var word: String {
@@ -46,6 +50,8 @@ public enum PinReason: Sendable, Equatable {
         case .ownServers, .ownOptions: "edited-state"
         case .lostReply: "lost-reply"
         case .oldLibc: "old-libc"
+        case .channel: "channel"
+        case .ownResolver: "own-resolver"
         }
     }
 }

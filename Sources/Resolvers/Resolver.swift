@@ -6,7 +6,11 @@ import Tracing
 public enum Resolver {
     case glibc(GlibcResolver)
     case musl(MuslResolver)
+    /// A library whose objects each have a configuration of their own.
+    case channels(ChannelResolver)
     case go(GoResolver)
+    /// Code of the program's own beside the libraries.
+    case own(OwnResolver)
     /// A resolver is there but cannot be read: which library, and why.
     case opaque(library: String, path: String, reason: OpaqueReason)
     /// Several libraries of a kind are there, and which of them resolves is not known.
@@ -16,7 +20,12 @@ public enum Resolver {
         if case .glibc = self { true } else { false }
     }
 
-    /// Looks for every resolver Repoint knows.
+    /// It is a library with channels.
+    public var hasChannels: Bool {
+        if case .channels = self { true } else { false }
+    }
+
+    /// Looks for every resolver Repoint knows: that of the C library first, then libraries that bring one of their own.
     public static func find(in target: TargetProcess) -> [Resolver] {
         let go = GoResolver(in: target.images)
         var found: [Resolver] = []
@@ -26,9 +35,12 @@ public enum Resolver {
             found.append(staticProgram(in: target))
         }
         if let go { found.append(.go(go)) }
-        if let linked = LinkedCAres(in: target.images) {
-            found.append(.opaque(library: "c-ares", path: linked.path, reason: linked.reason))
-        }
+        var glibc: GlibcLibrary?
+        if case .glibc(let resolver)? = found.first { glibc = resolver.library }
+        let libraries: [any ChannelLibrary] =
+            CAresLibrary.all(in: target.images) + EvdnsLibrary.all(in: target.images)
+        found += libraries.map { .channels(ChannelResolver($0, target: target, glibc: glibc)) }
+        if let own = OwnResolver(in: target) { found.append(.own(own)) }
         return found
     }
 

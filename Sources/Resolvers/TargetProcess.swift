@@ -21,8 +21,9 @@ public final class TargetProcess {
 
     public static let resolvConfPath = "/etc/resolv.conf"
 
+    /// - Parameter cache: what is known of images from other processes.
     /// - Throws: ``TargetError`` where it is not a process to work on.
-    public init(_ id: ProcessID) throws(TargetError) {
+    public init(_ id: ProcessID, cache: ImageCache = ImageCache()) throws(TargetError) {
         let status = try TargetError.check(id)
         let numbers = status.namespacePIDs
         innerID = numbers.count > 1 ? numbers.last : nil
@@ -33,7 +34,7 @@ public final class TargetProcess {
             startTime = stat.startTime
             stackStart = stat.stackStart
             executable = try id.executable()
-            images = try ImageCatalog(of: id)
+            images = try ImageCatalog(of: id, cache: cache)
             unwinder = Unwinder(images)
         } catch {
             throw TargetError(error, process: id)
@@ -54,6 +55,12 @@ public final class TargetProcess {
         }
     }
 
+    /// Another file of the process that has the form of a resolv.conf; nil where it cannot be read.
+    func readFile(_ path: String) -> ResolvConf? {
+        guard let bytes = try? RootDirectory(of: id).read(path) else { return nil }
+        return ResolvConf(parsing: String(decoding: bytes, as: UTF8.self))
+    }
+
     /// Our host name's domain, where the process shares our host name.
     private static func hostDomain(of id: ProcessID) -> String? {
         guard let theirs = try? id.namespace(.hostName), let ours = try? ProcessID.own.namespace(.hostName),
@@ -71,8 +78,11 @@ public final class TargetProcess {
         return (try? RootDirectory(of: id).canRead(TargetProcess.resolvConfPath, as: id)) ?? false
     }
 
-    /// It is still the process it was: same PID, same start.
-    public var isSame: Bool { (try? ProcessStat(of: id).startTime) == startTime }
+    /// It is still the process it was, and has not ended: same PID, same start.
+    public var isSame: Bool {
+        guard let stat = try? ProcessStat(of: id) else { return false }
+        return stat.startTime == startTime && stat.state != .zombie && stat.state != .dead
+    }
 
     /// It has replaced itself by another program (execve(2)) since it was read, or is only just starting: its loader has not come to a
     /// C library yet. Either way what was read of it is not what it is about to be.

@@ -26,7 +26,8 @@ public enum AArch64: Architecture {
         mprotect: 226, rtSigreturn: 139,
         rtSigprocmask: 135, futex: 98, openat: 56, newfstatat: 79, uname: 160, open: nil, stat: nil, readv: 65,
         poll: nil, ppoll: 73, select: nil, pselect6: 72, nanosleep: 101, clockNanosleep: 115, epollWait: nil,
-        epollPwait: 22, epollPwait2: 441, accept: 202, accept4: 242, connect: 203, recvfrom: 207, recvmsg: 212,
+        epollPwait: 22, epollPwait2: 441, epollCtl: 21, socket: 198, accept: 202, accept4: 242, connect: 203,
+        recvfrom: 207, recvmsg: 212,
         recvmmsg: 243, sendto: 206, sendmsg: 211, wait4: 260, waitid: 95, pause: nil, rtSigsuspend: 133,
         rtSigtimedwait: 137, semop: 193, semtimedop: 192, msgrcv: 188, msgsnd: 189)
 
@@ -77,6 +78,12 @@ public enum AArch64: Architecture {
 
         public func unwindRegister(_ number: Int) -> UInt64? { words.indices.contains(number) ? words[number] : nil }
     }
+
+    public static func resultStore(_ code: Slice<UnsafeRawBufferPointer>) -> (displacement: Int8, stackBytes: Int)? {
+        nil
+    }
+
+    public static let sampledArguments = [0, 1, 2, 3]
 
     public static func prepare() {}
 

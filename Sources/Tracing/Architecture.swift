@@ -33,9 +33,16 @@ public protocol Architecture: Sendable {
     /// where another way of making one was used.
     static func systemCallNumber(before code: ArraySlice<UInt8>) -> Int?
 
+    /// Whether code begins with the end of a function that stores its result through a register which calls preserve: what is
+    /// added to that register, and how many bytes are taken from the stack before the return.
+    static func resultStore(_ code: Slice<UnsafeRawBufferPointer>) -> (displacement: Int8, stackBytes: Int)?
+
+    /// Where each argument of a function stands among the registers of a uprobe's sample, which come in the kernel's order.
+    static var sampledArguments: [Int] { get }
+
     /// Finds out in advance what would take long while a thread is held.
     static func prepare()
-    /// Lays out a signal frame on the thread's own stack, and the registers that start a call which returns into it.
+    /// Lays out signal frames on the thread's own stack, one for each call to return into, and the registers that start the first.
     static func callFrame(_ call: CallPreparation<Registers>) throws(CallRefusal) -> CallFrame<Registers>
 }
 
@@ -78,23 +85,26 @@ public protocol RegisterSet: Equatable, Sendable {
 
 /// What a call frame is made from.
 public struct CallPreparation<Registers: RegisterSet>: Sendable {
-    /// The function to call; it takes no arguments and its result is not looked at.
-    public let function: UInt64
-    /// The address of the code that enters rt_sigreturn.
-    public let signalReturn: UInt64
+    public let calls: [FunctionCall]
+    public let wayBack: WayBack
     /// The registers to come back to if nobody drives the thread any more.
     public let comeback: Registers
     public let stackPointer: UInt64
+    /// The thread's own signal mask, which it comes back with.
     public let signalMask: UInt64
+    /// The mask for the second and every further call.
+    public let callMask: UInt64
     /// The vector registers in ptrace's form.
     public let vectors: [UInt8]
 }
 
-/// A laid-out call: bytes for dead stack, and the registers that start it.
+/// Laid-out calls: bytes for dead stack, and the registers that start the first of them.
 public struct CallFrame<Registers: RegisterSet>: Sendable {
     public let address: UInt64
     public let bytes: [UInt8]
     public let registers: Registers
+    /// Where the result of each call will stand; empty where the C library has no code that stores it.
+    public let results: [UInt64]
 }
 
 /// Why a call cannot be made at all in this thread.
@@ -137,6 +147,8 @@ public struct SystemCallNumbers: Sendable {
     public let epollWait: Int?
     public let epollPwait: Int
     public let epollPwait2: Int
+    public let epollCtl: Int
+    public let socket: Int
     public let accept: Int
     public let accept4: Int
     public let connect: Int

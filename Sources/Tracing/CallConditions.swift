@@ -4,7 +4,7 @@ import LinuxProcess
 /// What would make a call into a thread go wrong, though the thread stands at a safe point.
 public enum CallConditions {
     /// The system calls that `__res_init` and the way back make, with the arguments that filters look at.
-    private static let systemCalls: [SeccompFilter.Call] = {
+    public static let reinitializing: [SeccompFilter.Call] = {
         let numbers = Native.systemCalls
         // AT_FDCWD; O_RDONLY | O_CLOEXEC; PROT_READ | PROT_WRITE; MAP_PRIVATE | MAP_ANONYMOUS; FUTEX_PRIVATE_FLAG
         let here = UInt64(UInt32(bitPattern: -100))
@@ -18,6 +18,17 @@ public enum CallConditions {
             .init("rt_sigreturn", numbers.rtSigreturn),
         ]
     }()
+
+    /// Those of a resolver that is given other servers: it closes its sockets, sends again what is under way, and tells an event
+    /// loop of it. Some read the file for it.
+    public static func reconfiguring(readingFile: Bool) -> [SeccompFilter.Call] {
+        let numbers = Native.systemCalls
+        let always: Set<String> = ["close", "brk", "mmap", "munmap", "mprotect", "futex", "rt_sigreturn"]
+        return reinitializing.filter { readingFile || always.contains($0.name) } + [
+            .init("epoll_ctl", numbers.epollCtl), .init("socket", numbers.socket, [2, 2]),
+            .init("connect", numbers.connect), .init("sendto", numbers.sendto),
+        ]
+    }
 
     /// Looks at a thread before it is held.
     ///
@@ -49,8 +60,8 @@ public enum CallConditions {
             }
         }
 
-        /// Why no call may be made in the thread.
-        public var hindrance: String? {
+        /// Why functions that make these system calls may not be called in the thread.
+        public func hindrance(to systemCalls: [SeccompFilter.Call]) -> String? {
             if isDispatched { return "its system calls are redirected (prctl PR_SET_SYSCALL_USER_DISPATCH)" }
             switch filter {
             case nil:

@@ -18,10 +18,18 @@ public enum SafePoint: Sendable, Equatable {
     /// resolv.conf took at the most in any release (8 KiB of buffer), with plenty to spare.
     public static let stackRoom: UInt64 = 64 << 10
 
+    /// What libevent, which holds a resolver besides its event loop, may be doing on the stack.
+    public enum EventLoopRule: Sendable {
+        /// Its functions count as those of any program.
+        case anything
+        /// Nothing but wait for events, in one loop.
+        case onlyWaiting
+    }
+
     /// Judges a thread by its registers and stack.
     public static func judge(
         _ snapshot: StackSnapshot, stack: CallStack, thread: ThreadID, in process: ProcessID, stackStart: UInt64,
-        threadPointer: UInt64, images: ImageCatalog
+        threadPointer: UInt64, images: ImageCatalog, eventLoop: EventLoopRule = .anything
     ) -> SafePoint {
         guard let call = snapshot.registers.systemCall, HarmlessWaits.systemCalls.contains(call) else {
             return .unsafe("it is not waiting in a system call")
@@ -36,7 +44,9 @@ public enum SafePoint: Sendable, Equatable {
             return .unsafe("its call stack cannot be followed to the thread's start")
         }
         if stack.frames.contains(where: \.isSignalFrame) { return .unsafe("it is inside a signal handler") }
-        return StackJudge(stack: stack, call: call, code: snapshot.registers.programCounter, images: images).verdict
+        return StackJudge(
+            stack: stack, call: call, code: snapshot.registers.programCounter, images: images, eventLoop: eventLoop
+        ).verdict
     }
 
     /// The stack must be the one the kernel or libc gave the thread, with room on it.
@@ -147,6 +157,7 @@ private struct StackJudge {
     /// The address after the system-call instruction.
     let code: UInt64
     let images: ImageCatalog
+    let eventLoop: SafePoint.EventLoopRule
 
     /// Consecutive frames in libc, from the innermost to the one that other code called.
     private struct Run {
@@ -181,6 +192,7 @@ private struct StackJudge {
         for run in runs {
             if let refusal = judge(run) { return refusal }
         }
+        if eventLoop == .onlyWaiting, let refusal = judgeEventLoop() { return refusal }
         let innermost = runs.first.flatMap { run in
             run.frames.first?.programCounter == stack.frames.first?.programCounter ? names(of: run) : nil
         }
@@ -188,6 +200,30 @@ private struct StackJudge {
             return .unsafe("it sleeps in a system call that was interrupted before and cannot be told")
         }
         return .safe(systemCall: original)
+    }
+
+    /// Functions by which a program enters libevent's loop.
+    private static let loopFunctions: Set<String> = [
+        "event_base_loop", "event_base_dispatch", "event_loop", "event_dispatch",
+    ]
+    /// The back-end's function that waits, the loop, and the function that calls it.
+    private static let loopDepth = 3
+
+    /// libevent's frames must be one run, right above the wait, that was entered through its loop: its resolver, which its loop
+    /// would have called, then does nothing.
+    private func judgeEventLoop() -> SafePoint? {
+        let isLoop = stack.frames.enumerated().map { index, frame in
+            images.isLibrary(.libevent, at: index == 0 ? frame.programCounter : frame.programCounter &- 1)
+        }
+        guard let first = isLoop.firstIndex(of: true), let last = isLoop.lastIndex(of: true) else { return nil }
+        let isWaiting = !stack.frames[..<first].contains { frame in
+            !images.isLibrary(.libc, at: frame.programCounter)
+        }
+        let entry = names(of: Run(frames: [stack.frames[last]]))
+        guard isWaiting, isLoop[first...last].allSatisfy({ $0 }), last - first < StackJudge.loopDepth,
+            entry.contains(where: StackJudge.loopFunctions.contains)
+        else { return .unsafe("libevent does more on its stack than wait for events") }
+        return nil
     }
 
     /// The system call that the thread made, also where the kernel goes on with it as restart_syscall.

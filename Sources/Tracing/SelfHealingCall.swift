@@ -3,21 +3,6 @@ import ELFImage
 import Glibc
 import LinuxProcess
 
-/// A function without arguments, and libc's way back from a signal handler.
-public struct CallTarget: Sendable {
-    public let function: UInt64
-    /// Where libc enters rt_sigreturn.
-    public let signalReturn: UInt64
-    /// The thread's `errno`, which a function of libc may set and which is put back.
-    public let errno: UInt64
-
-    public init(function: UInt64, signalReturn: UInt64, errno: UInt64) {
-        self.function = function
-        self.signalReturn = signalReturn
-        self.errno = errno
-    }
-}
-
 /// A system call that was watched while an injected call ran.
 public struct ObservedSystemCall: Sendable, Equatable {
     public let number: Int
@@ -30,13 +15,15 @@ public struct ObservedSystemCall: Sendable, Equatable {
 /// How an injected call went.
 public struct CallOutcome: Sendable {
     public enum End: Sendable, Equatable {
-        /// The function returned and the thread went on where it had been.
+        /// The functions returned and the thread went on where it had been.
         case returned
-        /// We let go before the end: the thread finishes the call and comes back by itself.
+        /// We let go before the end: the thread finishes the calls and comes back by itself.
         case leftToHeal(String)
     }
 
     public let end: End
+    /// What each function returned, the whole result register; empty where that was not seen.
+    public let results: [UInt64]
     public let systemCalls: [ObservedSystemCall]
     /// How long the thread was held, in microseconds.
     public let pause: Double
@@ -51,68 +38,89 @@ extension HeldThread {
 
     private static let callMask: UInt64 = synchronousSignals.reduce(UInt64.max) { $0 & ~(1 << UInt64($1 - 1)) }
 
-    /// Calls a function in the thread, which must be at a safe point, and lets it go on.
+    /// Calls functions in the thread, which must be at a safe point, and lets it go on.
     ///
-    /// The function returns into a signal frame on the thread's own dead stack. Whenever we die from here on, the thread
-    /// finishes the call and finds back to what it did, registers, vectors and signal mask as they were. So the order of the
-    /// steps matters: each leaves a state from which the thread recovers by itself.
+    /// Each function returns into a signal frame on the thread's own dead stack, which starts the next one; the last frame
+    /// leads home. Whenever we die from here on, the thread finishes the calls and finds back to what it did, registers,
+    /// vectors and signal mask as they were. So the order of the steps matters: each leaves a state from which the thread
+    /// recovers by itself.
     ///
-    /// - Parameter interrupted: the system call it sleeps in, as ``SafePoint`` found it.
-    /// - Parameter beforeRunning: run when the thread is committed to the call and has not begun it yet.
+    /// - Parameters:
+    ///   - interrupted: the system call it sleeps in, as ``SafePoint`` found it.
+    ///   - beforeRunning: run when the thread is committed to the calls and has not begun them yet.
+    ///   - afterRunning: run when all functions have returned and the thread is still held.
     /// - Throws: ``CallRefusal`` or ``HoldError`` before anything was changed; the thread then goes on as it was.
-    public consuming func call(_ target: CallTarget, interrupting interrupted: Int, beforeRunning: () -> Void = {})
-        throws -> CallOutcome
-    {
+    public consuming func call(
+        _ sequence: CallSequence, interrupting interrupted: Int, beforeRunning: () -> Void = {},
+        afterRunning: () -> Void = {}
+    ) throws -> CallOutcome {
         let vectors = try HeldThread.vectors(of: thread)
         var mask: UInt64 = 0
         try SystemError.check(
             "read the signal mask of thread \(thread)", clinux_ptrace_getsigmask(thread.rawValue, &mask))
-        let comeback = comeback(to: interrupted)
+        let comeback = comeback(to: interrupted, endingWait: sequence.endsWait)
         let frame = try Native.callFrame(
             CallPreparation(
-                function: target.function, signalReturn: target.signalReturn, comeback: comeback,
-                stackPointer: registers.stackPointer, signalMask: mask, vectors: vectors))
+                calls: sequence.calls, wayBack: sequence.wayBack, comeback: comeback,
+                stackPointer: registers.stackPointer, signalMask: mask, callMask: HeldThread.callMask,
+                vectors: vectors))
 
         let memory = ProcessMemory(of: process)
-        let errno: Int32 = try memory.load(target.errno)
+        let errno: Int32? = try sequence.errno.map { try memory.load($0) }
 
         // Dead stack below the red zone: nothing has changed for the thread yet.
         try memory.write(frame.bytes, to: frame.address)
-        // The one step that commits us. The mask comes after it: the frame already holds the thread's own.
+        // The one step that commits us. The mask comes after it: the frames already hold the thread's own.
         try HeldThread.setRegisters(frame.registers, of: thread)
         clinux_ptrace_setsigmask(thread.rawValue, HeldThread.callMask)
         beforeRunning()
 
         var trace = CallTrace(thread: thread, process: process)
-        let end = trace.run(limit: HeldThread.callLimit)
+        let end = trace.run(calls: sequence.calls.count, limit: HeldThread.callLimit)
+        var results: [UInt64] = []
         if end == .returned {
-            try? memory.store(errno, to: target.errno)
-            finish(vectors: vectors, mask: mask, comeback: comeback)
+            results = frame.results.compactMap { try? memory.load($0) }
+            afterRunning()
+            if let errno, let place = sequence.errno { try? memory.store(errno, to: place) }
+            finish(vectors: vectors, mask: mask, comeback: comeback, endsWait: sequence.endsWait)
         } else {
             trace.letGo()
         }
         let pause = HeldThread.microseconds(since: heldSince)
-        let outcome = CallOutcome(end: end, systemCalls: trace.observed, pause: pause)
+        let outcome = CallOutcome(end: end, results: results, systemCalls: trace.observed, pause: pause)
         forget()
         return outcome
     }
 
     /// The registers that bring the thread back where it is with nobody's help: before its system call, which it then makes anew.
-    private borrowing func comeback(to number: Int) -> Native.Registers {
+    private borrowing func comeback(to number: Int, endingWait: Bool) -> Native.Registers {
         var registers = resumption
         if registers.systemCall != nil, HeldThread.restartCodes.contains(registers.returnValue) {
             // What the kernel would go on with by itself is lost once a signal frame was left.
             registers.rewindSystemCall(to: number)
         }
+        if endingWait, let argument = HeldThread.timeoutArgument(of: number) { registers.setArgument(argument, 0) }
         registers.leaveSystemCall()
         return registers
+    }
+
+    /// Which argument of a wait for events holds its timeout in milliseconds, where one does.
+    private static func timeoutArgument(of number: Int) -> Int? {
+        let numbers = Native.systemCalls
+        return switch number {
+        case numbers.epollWait, numbers.epollPwait: 3
+        case numbers.poll: 2
+        default: nil
+        }
     }
 
     /// ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK of the kernel's linux/errno.h.
     private static let restartCodes: Set<Int64> = [-512, -513, -514, -516]
 
     /// From the entry of rt_sigreturn straight back to the interrupted system call, as if no signal frame had been.
-    private borrowing func finish(vectors: [UInt8], mask: UInt64, comeback: Native.Registers) {
+    private borrowing func finish(
+        vectors: [UInt8], mask: UInt64, comeback: Native.Registers, endsWait: Bool
+    ) {
         let id = thread.rawValue
         // A filter would see system call -1 where we skip one, and might kill the thread for it. Let the frame bring it back: what
         // it waited in is made anew in either case, as its filter keeps it from being restarted.
@@ -129,7 +137,7 @@ extension HeldThread {
             return
         }
         // Where we had to rewind it anyway that is the final state. Else the kernel still knows what is left of its time.
-        if resumption == registers, clinux_ptrace_syscall(id) == 0,
+        if resumption == registers, !endsWait, clinux_ptrace_syscall(id) == 0,
             (try? ThreadStop.wait(for: thread, nanoseconds: HeldThread.callLimit)) == .systemCall
         {
             try? HeldThread.setRegisters(registers, of: thread)
@@ -162,9 +170,10 @@ struct CallTrace {
         self.process = process
     }
 
-    /// Runs the thread until it enters rt_sigreturn.
-    mutating func run(limit: UInt64) -> CallOutcome.End {
+    /// Runs the thread until it enters rt_sigreturn for the last of some calls.
+    mutating func run(calls: Int, limit: UInt64) -> CallOutcome.End {
         let start = MonotonicClock.nanoseconds
+        var remaining = calls
         var isInside = false
         while true {
             let resumed = clinux_ptrace_syscall(thread.rawValue)
@@ -187,12 +196,17 @@ struct CallTrace {
                 }
                 if isInside {
                     isInside = false
-                    finishObservation(registers)
+                    // From rt_sigreturn between two calls it comes with the registers of the next one.
+                    if !observed.isEmpty, observed[observed.count - 1].result == nil { finishObservation(registers) }
                 } else {
                     guard let number = registers.systemCall else { return .leftToHeal("it was in no system call") }
-                    if number == Native.systemCalls.rtSigreturn { return .returned }
                     isInside = true
-                    observe(number, registers)
+                    if number == Native.systemCalls.rtSigreturn {
+                        remaining -= 1
+                        if remaining == 0 { return .returned }
+                    } else {
+                        observe(number, registers)
+                    }
                 }
             case .signal(let signal):
                 pendingSignal = signal

@@ -1,5 +1,6 @@
 import Glibc
 import LinuxProcess
+import Refresh
 
 /// Standard output and error, as a terminal or not.
 enum Console {
@@ -21,20 +22,40 @@ enum Console {
 
     static var isColoured: Bool { isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil }
 
-    /// What takes long shows how far it is, on a terminal.
-    struct Progress {
-        private let total: Int
-        private let started = time(nil)
+    /// What takes over a second shows how far it is, on a terminal, and leaves nothing there.
+    final class Progress {
+        private let started = Progress.milliseconds
         private let isShown = isatty(STDERR_FILENO) == 1
+        private var last = 0
 
-        init(of total: Int) {
-            self.total = total
+        /// In milliseconds.
+        private static let patience = 1000
+        private static let interval = 100
+
+        func report(_ progress: RefreshRun.Progress) {
+            let now = Progress.milliseconds
+            guard isShown, now - started >= Progress.patience, now - last >= Progress.interval else { return }
+            last = now
+            switch progress {
+            case .done(let done, let total):
+                show("\(done) of \(total) process\(total == 1 ? "" : "es")")
+            case .waiting(let count):
+                show("waiting for the next lookup of \(count) process\(count == 1 ? "" : "es")")
+            }
         }
 
-        func report(_ done: Int) {
-            guard isShown, time(nil) > started else { return }
-            Console.write("\r\u{1b}[K\(done) of \(total) processes", to: STDERR_FILENO)
-            if done == total { Console.write("\r\u{1b}[K", to: STDERR_FILENO) }
+        func end() {
+            if last > 0 { show("") }
+        }
+
+        private func show(_ text: String) {
+            Console.write("\r\u{1b}[K\(text)", to: STDERR_FILENO)
+        }
+
+        private static var milliseconds: Int {
+            var now = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &now)
+            return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
         }
     }
 }

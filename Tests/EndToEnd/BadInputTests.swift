@@ -36,7 +36,7 @@ extension RealProcesses {
 
         @Test("a name that nobody has", arguments: commands)
         func noName(_ command: String) throws {
-            try expectRefusal([command, "no-such-name"], status: 4, saying: ["no-such-name"])
+            try expectRefusal([command, "no-such-name"], status: 2, saying: ["no-such-name"])
         }
 
         @Test("a zombie", arguments: commands)

@@ -40,11 +40,8 @@ extension RealProcesses {
             #expect(threads.filter { $0.state == "following" }.count == 1)
             let linked = resolvers.filter { $0.library == "c-ares" }
             #expect(linked.count == 1)
-            if try MemoryMap(of: victim.id).regions.contains(where: { $0.name.contains("libcares") }) == false {
-                #expect(linked.first?.state == "opaque")
-                #expect(linked.first?.explanation?.contains("dns.resolve()") == true)
-                #expect(linked.first?.path.hasSuffix("/node") == true)
-            }
+            // Its channels, which only dns.resolve() and its kin use, are found inside the program or beside it.
+            #expect(["idle", "pinned"].contains(linked.first?.state))
             #expect(try refresh(victim.id, "--force", "--wait", "0.2").report != nil)
             #expect(try victim.ask("localhost") == "localhost")
         }

@@ -210,7 +210,7 @@ struct SummaryTests {
     @Test(
         "every error has the exit code of the interface",
         arguments: [
-            (TargetError.gone(ProcessID(7)), 4), (.noSuchName("x"), 4), (.zombie(ProcessID(7)), 4),
+            (TargetError.gone(ProcessID(7)), 4), (.noSuchName("x"), 2), (.zombie(ProcessID(7)), 4),
             (.notPermitted(ProcessID(7), lacking: "x"), 3),
             (.traced(ProcessID(7), by: ProcessID(8), tracerName: "gdb"), 3),
             (.kernelThread(ProcessID(7), name: "x"), 2), (.oneself(ProcessID(7)), 2), (.firstProcess, 2),

@@ -82,11 +82,9 @@ public final class Victim {
     }
 
     /// It has not ended. What has ended is not reaped before this value goes.
-    public var isAlive: Bool {
-        guard let state = try? ProcessStat(of: id).state else { return false }
-        // While another thread replaces the process its leader has ended, and it has not.
-        return state != .zombie && state != .dead || (try? id.threads().count) ?? 0 > 1
-    }
+    ///
+    /// Its state in /proc does not tell: while another thread than the first one replaces the program, the first is a zombie.
+    public var isAlive: Bool { exitStatus(until: Deadline(seconds: 0)) == nil }
 
     /// Asks it to end, and demands that it noticed nothing.
     ///

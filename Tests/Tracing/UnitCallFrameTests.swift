@@ -40,9 +40,11 @@ import Testing
         > {
             try X86_64.callFrame(
                 CallPreparation(
-                    function: 0x7f00_0000_4000, signalReturn: 0x7f00_0000_8000,
+                    calls: [FunctionCall(0x7f00_0000_4000)],
+                    wayBack: WayBack(signalReturn: 0x7f00_0000_8000, resultStore: nil),
                     comeback: try makeRegisters([.rsp: stackPointer, .eflags: 0x546, .cs: 0x33, .ss: 0x2b]),
-                    stackPointer: stackPointer, signalMask: 0xabcd_ef01_2345_6789, vectors: vectors ?? self.vectors()))
+                    stackPointer: stackPointer, signalMask: 0xabcd_ef01_2345_6789, callMask: 0x1111,
+                    vectors: vectors ?? self.vectors()))
         }
 
         @Test(
@@ -99,9 +101,8 @@ import Testing
             let state = vectors()
             let frame = try makeFrame(vectors: state)
             let vectorState = try #require(frame.bytes.integer(at: 8 + 40 + 184, as: UInt64.self))
-            let image = Array(frame.bytes[Int(vectorState - frame.address)...])
             let size = UnitCallFrameTests.avxSize
-            #expect(image.count == size + 4)
+            let image = Array(frame.bytes[Int(vectorState - frame.address)...].prefix(size + 4))
             // FP_XSTATE_MAGIC1, the size with the second mark, the features, the size without it.
             #expect(image.integer(at: 464, as: UInt32.self) == 0x4650_5853)
             #expect(image.integer(at: 468, as: UInt32.self) == UInt32(size + 4))
@@ -118,7 +119,11 @@ import Testing
         func legacyVectors() throws {
             let frame = try makeFrame(vectors: vectors(features: 3, inUse: 3))
             let vectorState = try #require(frame.bytes.integer(at: 8 + 40 + 184, as: UInt64.self))
-            #expect(frame.bytes.count - Int(vectorState - frame.address) == 576 + 4)
+            let image = Array(frame.bytes[Int(vectorState - frame.address)...])
+            #expect(image.integer(at: 480, as: UInt32.self) == 576)
+            // FP_XSTATE_MAGIC2, and what follows is padding.
+            #expect(image.integer(at: 576, as: UInt32.self) == 0x4650_5845)
+            #expect(image[580...].allSatisfy { $0 == 0 })
         }
 
         @Test(

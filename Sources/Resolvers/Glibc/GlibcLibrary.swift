@@ -11,8 +11,8 @@ public struct GlibcLibrary: Sendable {
     public let buildID: String?
     /// `__res_init`
     public let reinitialize: UInt64
-    /// libc's entry to rt_sigreturn.
-    public let signalReturn: UInt64?
+    /// How a function called in a thread finds back.
+    public let wayBack: WayBack?
     /// The thread checks resolv.conf at each lookup (2.26 and later, or a backport).
     public let reloadsByItself: Bool
     /// Offset of the pointer to the state from a thread's thread pointer.
@@ -54,13 +54,12 @@ public struct GlibcLibrary: Sendable {
             let function = image.definition(of: "__res_init"), let accessor = image.definition(of: "__res_state")
         else { throw OpaqueReason("\(module.path) has no resolver that is known") }
 
-        let slots = image.relocations.filter { $0.type == Native.threadOffsetRelocation }
+        let slots = image.relocations(ofType: Native.threadOffsetRelocation)
         func offsetSlot(of name: String, _ value: UInt64) -> Relocation? {
             slots.first { relocation in
                 relocation.symbolIndex == 0
                     ? relocation.addend == Int64(value)
-                    : image.symbols.indices.contains(relocation.symbolIndex)
-                        && image.symbols[relocation.symbolIndex].name == name
+                    : image.symbolName(at: relocation.symbolIndex) == name
             }
         }
         guard let slot = offsetSlot(of: "__resp", statePointer.value) else {
@@ -89,7 +88,7 @@ public struct GlibcLibrary: Sendable {
         }
         let errno = image.definition(of: "errno").flatMap { offsetSlot(of: "errno", $0.value) }
         errnoOffset = try errno.map { try images.memory.load($0.place) }
-        signalReturn = GlibcLibrary.findSignalReturn(module, images.memory)
+        wayBack = GlibcLibrary.wayBack(in: image, images.memory)
         writableRanges = module.writableRanges
         callHindrance = nil
     }
@@ -100,7 +99,7 @@ public struct GlibcLibrary: Sendable {
         version = parts.version
         self.buildID = buildID
         reinitialize = parts.reinitialize
-        signalReturn = nil
+        wayBack = nil
         reloadsByItself = parts.contextOffset != nil
         stateOffset = parts.stateOffset
         contextOffset = parts.contextOffset
@@ -123,21 +122,18 @@ public struct GlibcLibrary: Sendable {
         return image.newestVersion(prefix: "GLIBC_") ?? "2"
     }
 
-    /// libc enters rt_sigreturn in one place, which every signal handler returns to.
-    private static func findSignalReturn(_ module: LoadedModule, _ memory: ProcessMemory) -> UInt64? {
-        let step: UInt64 = 64 << 10
-        let code = Native.signalReturnCode
-        for range in module.executableRanges {
-            var start = range.lowerBound
-            while start < range.upperBound {
-                // A little more than a step, so that none is cut in two.
-                let length = min(step + UInt64(code.count), range.upperBound - start)
-                guard let bytes = try? memory.readUpTo(start, count: Int(length)) else { break }
-                if let offset = bytes.firstIndex(of: code) { return start + UInt64(offset) }
-                start += step
+    /// libc's code is searched once for all processes that map the same file, and looked at again in each.
+    private static func wayBack(in image: DynamicImage, _ memory: ProcessMemory) -> WayBack? {
+        let bias = image.module.bias
+        let inFile = try? image.remembered {
+            // Of a process that ends meanwhile only a part can be searched, and nothing be seen afterwards.
+            guard let found = WayBack(in: image.module.executableRanges, memory: memory), found.isThere(memory) else {
+                throw OpaqueReason("\(image.module.path) has no way back from a signal handler that is known")
             }
+            return found.moved(by: 0 &- bias)
         }
-        return nil
+        guard let found = inFile?.moved(by: bias), found.isThere(memory) else { return nil }
+        return found
     }
 
     /// The state of one thread, by its thread pointer.

@@ -9,6 +9,8 @@ public struct RepairRecord: Sendable, Equatable {
         case nothing
         case cleared
         case reinitialized
+        /// A library's own functions gave a channel other servers.
+        case reconfigured
         /// Not yet: what it waits for.
         case deferred(String)
         case refused(String)
@@ -139,7 +141,7 @@ extension GlibcResolver {
             record.noCall(.refused(why), because: why)
             return
         }
-        guard let pointer = reading.threadPointer, let signalReturn = library.signalReturn,
+        guard let pointer = reading.threadPointer, let wayBack = library.wayBack,
             let errnoOffset = library.errnoOffset, library.contextOffset != nil
         else {
             record.action = .refused("this libc's code is not laid out in a way that is known")
@@ -155,10 +157,10 @@ extension GlibcResolver {
                 "a search name of \(name.utf8.count) bytes makes this libc abort the process: shorten it in the file")
             return
         }
-        let call = CallTarget(
-            function: library.reinitialize, signalReturn: signalReturn,
+        let sequence = CallSequence(
+            [FunctionCall(library.reinitialize)], wayBack: wayBack,
             errno: pointer &+ UInt64(bitPattern: errnoOffset))
-        let attempt = attempt(call, after: correction, reading.thread, pointer, &record)
+        let attempt = attempt(sequence, after: correction, reading.thread, pointer, &record)
         // Could it not be held, the gentler rung may still be had.
         if correction != .none && !record.isCorrected {
             correct(correction, reading, &record)
@@ -170,6 +172,8 @@ extension GlibcResolver {
             record.action = .reinitialized
             if case .leftToHeal(let why) = outcome.end {
                 record.action = .failed("the call was left to finish by itself: \(why)")
+            } else if let result = outcome.results.first, Int32(truncatingIfNeeded: result) != 0 {
+                record.action = .failed("res_init returned \(Int32(truncatingIfNeeded: result))")
             }
         case .never(let why):
             record.noCall(.refused(why), because: why)
@@ -181,78 +185,38 @@ extension GlibcResolver {
         }
     }
 
+    /// One try. The options are corrected as soon as the thread is held, so that its own reload works again whatever comes of the call.
+    private func attempt(
+        _ sequence: CallSequence, after correction: GlibcCorrection, _ thread: ThreadID, _ pointer: UInt64,
+        _ record: inout RepairRecord
+    ) -> CallAttempt.Result {
+        var isCorrected = record.isCorrected
+        var pauses: [Double] = []
+        let result = CallAttempt(
+            target: target, thread: thread, eventLoop: .anything, systemCalls: CallConditions.reinitializing
+        ).perform(
+            sequence,
+            whenFirstHeld: {
+                guard correction != .none && !isCorrected else { return }
+                try apply(correction.writes, pointer)
+                isCorrected = true
+            },
+            hindrance: {
+                let isLookingUp = try library.isLookingUp(threadPointer: pointer, memory: target.images.memory)
+                return isLookingUp == false ? nil : "a lookup is under way in it"
+            },
+            beforeRunning: { try? apply(fileOptions, pointer) }, onPause: { pauses.append($0) })
+        record.isCorrected = isCorrected
+        for pause in pauses { record.count(pause: pause) }
+        return result
+    }
+
     /// The options of the file. `__res_init` keeps those it finds, as if the application had set them; a call that comes without them
     /// being written leaves the thread with its old ones until its next lookup.
     private func fileOptions(_ state: GlibcThreadState) -> [GlibcFieldWrite] {
         let options = target.expected.options
         let bits = GlibcOptionBits.ordinary.union(GlibcOptionBits(options.flags)).intersection(library.knownBits)
         return [.options(bits), .timeout(options.timeout), .attempts(options.attempts), .ndots(options.ndots)]
-    }
-
-    private enum Attempt {
-        case done(CallOutcome)
-        case notNow(String)
-        case never(String)
-        case gone
-    }
-
-    /// One try: hold the thread for its registers and correct its options, so that its own reload works again whatever comes of the
-    /// call; judge a snapshot while it runs; hold it once more, see that nothing moved, and call.
-    private func attempt(
-        _ call: CallTarget, after correction: GlibcCorrection, _ thread: ThreadID, _ pointer: UInt64,
-        _ record: inout RepairRecord
-    )
-        -> Attempt
-    {
-        let memory = target.images.memory
-        do {
-            Native.prepare()
-            let status = try ProcessStatus(of: thread, in: target.id)
-            if let hindrance = CallConditions.hindrance(status) { return .never(hindrance) }
-            let rehearsal = try HeldThread(thread, in: target.id, images: target.images)
-            let registers = rehearsal.registers
-            let findings = CallConditions.Findings(of: rehearsal, status)
-            if correction != .none && !record.isCorrected {
-                try apply(correction.writes, pointer)
-                record.isCorrected = true
-            }
-            record.count(pause: rehearsal.release())
-            if let hindrance = findings.hindrance { return .never(hindrance) }
-
-            let snapshot = try StackSnapshot(registers, catalog: target.images)
-            let stack = target.unwinder.walk(snapshot)
-            let interrupted: Int
-            switch SafePoint.judge(
-                snapshot, stack: stack, thread: thread, in: target.id,
-                stackStart: target.stackStart, threadPointer: pointer, images: target.images)
-            {
-            case .safe(let systemCall): interrupted = systemCall
-            case .unsafe(let why): return .notNow(why)
-            case .never(let why): return .never(why)
-            }
-
-            let held = try HeldThread(thread, in: target.id, images: target.images)
-            guard snapshot.isStill(held, stack: stack, memory: memory) else {
-                record.count(pause: held.release())
-                return .notNow("it moved on while it was judged")
-            }
-            guard try library.isLookingUp(threadPointer: pointer, memory: memory) == false else {
-                record.count(pause: held.release())
-                return .notNow("a lookup is under way in it")
-            }
-            let outcome = try held.call(call, interrupting: interrupted) {
-                try? apply(fileOptions, pointer)
-            }
-            record.count(pause: outcome.pause)
-            return .done(outcome)
-        } catch let error as HoldError {
-            if error == .gone { return .gone }
-            return error.isPassing ? .notNow(error.description) : .never(error.description)
-        } catch let refusal as CallRefusal {
-            return .never(refusal.description)
-        } catch {
-            return .notNow("\(error)")
-        }
     }
 }
 

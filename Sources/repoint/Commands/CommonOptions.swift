@@ -52,9 +52,10 @@ struct TaskRunner {
         let reports: [ProcessReport]
         do {
             selection = try TargetSelection(words: words, all: all)
-            let progress = Console.Progress(of: selection.ids.count)
+            let progress = Console.Progress()
+            defer { progress.end() }
             let pool = WorkerPool(arguments: ["worker"], workerCount: sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-            reports = try pool.perform(task, on: selection.ids) { progress.report($0) }
+            reports = try RefreshRun(task, pool: pool).perform(on: selection.ids) { progress.report($0) }
         } catch {
             throw CommandFailure(status: .defect, message: "\(error)")
         }
@@ -66,7 +67,8 @@ struct TaskRunner {
             shown = helpers.perform(for: shown)
         }
         try show(shown, selection.errors)
-        return status(of: shown, selection.errors, task)
+        // What was left out of the report was found all the same.
+        return status(of: shown, isAnyDone: reports.contains { $0.error == nil }, selection.errors, task)
     }
 
     /// A single process that could not be worked on is worth one clear line, not a table.
@@ -75,30 +77,15 @@ struct TaskRunner {
         for report in reports { if let error = report.error { Console.diagnose(error) } }
         let isWorthShowing = reports.contains { $0.error == nil } || errors.isEmpty && reports.isEmpty
         guard output.json || isWorthShowing else { return }
-        try output.show(Report(command: command, processes: output.json ? reports : reports.filter { $0.error == nil }))
+        try output.show(Report(command: command, processes: reports))
     }
 
-    private func status(of reports: [ProcessReport], _ errors: [TargetError], _ task: ProcessTask) -> ExitStatus {
-        let isAnyDone = reports.contains { $0.error == nil }
+    private func status(
+        of reports: [ProcessReport], isAnyDone: Bool, _ errors: [TargetError], _ task: ProcessTask
+    ) -> ExitStatus {
         let failures = errors.map(\.exitStatus) + reports.compactMap { $0.errorCode.flatMap(ExitStatus.init) }
         if let failure = failures.first { return isAnyDone ? .inPart : failure }
         if case .inspect = task { return .done }
-        return reports.allSatisfy(isDone) ? .done : .inPart
-    }
-
-    /// Nothing in it stayed pinned, deferred or refused, and what was done is seen.
-    private func isDone(_ report: ProcessReport) -> Bool {
-        if let sessions = report.sessions, sessions.lost > 0 { return false }
-        guard report.areHelpersDone else { return false }
-        return report.resolvers.allSatisfy { resolver in
-            switch resolver.repair?.action {
-            case "deferred", "refused": false
-            case "reset": resolver.repair?.result == "done"
-            case "none", nil: resolver.state != ResolverState.pinned.rawValue && resolver.state != "opaque"
-            default:
-                resolver.repair?.result == "planned"
-                    || resolver.repair?.result == "done" && resolver.evidence?.readBack == "matches"
-            }
-        }
+        return reports.allSatisfy(\.isDone) ? .done : .inPart
     }
 }

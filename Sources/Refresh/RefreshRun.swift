@@ -1,0 +1,136 @@
+import Evidence
+import LinuxProcess
+import Resolvers
+import Tracing
+
+/// A task on many processes, from the first look to the last report.
+///
+/// What can be done at once is done first. A channel of a resolver library can be changed only on the thread that uses it: for
+/// those that want it, lookups are watched until each was seen or the time is up, and the work goes on where one was.
+public struct RefreshRun {
+    private let pool: WorkerPool
+    private let task: ProcessTask
+
+    public init(_ task: ProcessTask, pool: WorkerPool) {
+        self.task = task
+        self.pool = pool
+    }
+
+    /// What a run says of its progress.
+    public enum Progress: Sendable {
+        case done(Int, of: Int)
+        /// So many processes wait for their next lookup.
+        case waiting(Int)
+    }
+
+    /// - Returns: the reports, in the order of `ids`.
+    public func perform(on ids: [ProcessID], onProgress: (Progress) -> Void = { _ in }) throws(SystemError)
+        -> [ProcessReport]
+    {
+        var reports = try pool.perform(task, on: ids) { onProgress(.done($0, of: ids.count)) }
+        if case .refresh(let limits) = task {
+            var waiting = WaitingChannels(reports)
+            if !waiting.isEmpty { try waiting.settle(&reports, limits: limits, pool: pool, onProgress: onProgress) }
+        }
+        for index in reports.indices { reports[index].awaitedLookups = nil }
+        return reports
+    }
+}
+
+/// Processes with channels of which it is not known yet which thread uses them.
+private struct WaitingChannels {
+    /// Places among the reports, by process.
+    private var places: [Int32: Int] = [:]
+    private var sites: [EntryPoint: String] = [:]
+    private var channels: [Int32: [Channel]] = [:]
+
+    /// One try on a process takes at most so long, in seconds, so that none keeps the others waiting.
+    private static let share = 0.3
+    /// Between two looks at what is pending, in milliseconds.
+    private static let interval = 50
+
+    init(_ reports: [ProcessReport]) {
+        var known: Set<String> = []
+        for (place, report) in reports.enumerated() {
+            guard let awaited = report.awaitedLookups else { continue }
+            places[report.pid] = place
+            // One probe on a file serves every process that maps it.
+            for site in awaited where known.insert("\(site.file):\(site.offset)").inserted {
+                sites[EntryPoint(path: site.path, offset: site.offset)] = site.library
+            }
+        }
+    }
+
+    var isEmpty: Bool { places.isEmpty }
+
+    mutating func settle(
+        _ reports: inout [ProcessReport], limits: RepairLimits, pool: WorkerPool,
+        onProgress: (RefreshRun.Progress) -> Void
+    ) throws(SystemError) {
+        let watch: EntryWatch
+        do throws(SystemError) {
+            watch = try EntryWatch(Set(sites.keys))
+        } catch {
+            for place in places.values { reports[place].explainUnwatched(error) }
+            return
+        }
+        defer { watch.leave(to: pool.program) }
+        let deadline = MonotonicClock.nanoseconds + UInt64(limits.wait * 1e9)
+        while !places.isEmpty {
+            onProgress(.waiting(places.count))
+            let now = MonotonicClock.nanoseconds
+            guard now < deadline else { return }
+            let left = Double(deadline - now) / 1e9
+            for hit in watch.wait(milliseconds: min(Self.interval, Int(left * 1000) + 1)) { note(hit) }
+
+            let ready = places.keys.filter { channels[$0] != nil }.sorted()
+            guard !ready.isEmpty else { continue }
+            var share = limits
+            share.wait = min(Self.share, left)
+            let orders = ready.map { WorkOrder(pid: $0, task: .refresh(share), channels: channels[$0]) }
+            for report in try pool.perform(orders) {
+                guard let place = places[report.pid] else { continue }
+                reports[place].take(channelsOf: report)
+                if report.awaitedLookups == nil { places[report.pid] = nil }
+            }
+        }
+    }
+
+    private mutating func note(_ hit: EntryHit) {
+        guard places[hit.process.rawValue] != nil, let library = sites[hit.point], let address = hit.arguments.first,
+            address != 0
+        else { return }
+        var known = channels[hit.process.rawValue] ?? []
+        var threads = [hit.thread.rawValue]
+        if let index = known.firstIndex(where: { $0.library == library && $0.address == address }) {
+            threads += known.remove(at: index).threads.filter { $0 != hit.thread.rawValue }
+        }
+        known.append(Channel(library: library, address: address, threads: threads))
+        channels[hit.process.rawValue] = known
+    }
+}
+
+extension ProcessReport {
+    /// Takes what a later try on the channels alone found, and leaves the rest as it is.
+    fileprivate mutating func take(channelsOf later: ProcessReport) {
+        guard later.error == nil else {
+            error = later.error
+            errorCode = later.errorCode
+            return
+        }
+        let libraries = Set(later.resolvers.map(\.library))
+        resolvers.removeAll { libraries.contains($0.library) }
+        resolvers += later.resolvers
+        awaitedLookups = later.awaitedLookups
+        if let first = sessions, let second = later.sessions {
+            sessions = .init(before: first.before, after: second.after, lost: first.lost + second.lost)
+        }
+    }
+
+    fileprivate mutating func explainUnwatched(_ error: SystemError) {
+        for index in resolvers.indices where resolvers[index].repair?.action == "deferred" {
+            let reason = resolvers[index].repair?.reason ?? ""
+            resolvers[index].repair?.reason = "\(reason), which cannot be watched: \(error) (CAP_PERFMON)"
+        }
+    }
+}
