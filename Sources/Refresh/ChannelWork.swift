@@ -74,7 +74,9 @@ struct ChannelWork {
                 if case .refuse(let why) = plan { report.repair = .init(action: "refused", reason: why) }
                 return report
             }
-            let record = RepeatedTries.run(1, wait: limits.wait, sessions: sessions) { resolver.repair(channel, after: $1) }[0]
+            let record = RepeatedTries.run(1, wait: limits.wait, sessions: sessions) {
+                resolver.repair(channel, after: $1)
+            }[0]
             guard record.action != .threadEnded else { return nil }
             return repaired(channel, before: diagnosis, record)
         }

@@ -98,11 +98,11 @@ struct ReportTests {
         ] {
             #expect(document.contains(text), "\(text)")
         }
-        #expect(process.areHelpersDone)
+        #expect(process.isDone)
         process.helpers?[0].result = "failed with status 1"
-        #expect(!process.areHelpersDone)
+        #expect(!process.isDone)
         process.helpers?[0].ran = nil
-        #expect(process.areHelpersDone)
+        #expect(process.isDone)
     }
 
     @Test("no process is an empty list")
