@@ -57,6 +57,7 @@ public struct ProcessStatus: Sendable, Equatable {
     /// The lines that are looked at.
     private static let keys = [
         "TracerPid", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "Seccomp", "NSpid", "Uid", "Gid", "CapEff",
+        "CapBnd",
         "x86_Thread_features", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches",
     ].map { Array($0.utf8) }
 

@@ -98,8 +98,6 @@ struct ReportTests {
         ] {
             #expect(document.contains(text), "\(text)")
         }
-        process.resolvers = []
-        process.sessions = nil
         #expect(process.isDone)
         process.helpers?[0].result = "failed with status 1"
         #expect(!process.isDone)
