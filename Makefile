@@ -10,7 +10,7 @@ STAGE  = $(SUDO) unshare --pid --fork --kill-child --mount --mount-proc --net --
 
 # What the compiler needs, what the tests try themselves on, and a daemon whose package starts nothing by itself.
 BUILD_PACKAGES = libunwind-dev libelf-dev liblzma-dev zlib1g-dev make gcc libc6-dev util-linux iproute2
-TEST_PACKAGES  = gcc-multilib musl-tools libjemalloc2 libtcmalloc-minimal4 gdb strace python3
+TEST_PACKAGES  = gcc-multilib musl-tools libjemalloc2 libtcmalloc-minimal4 gdb strace python3 libc-ares-dev libevent-dev
 DEMO_PACKAGES  = redis-tools
 
 # Daemons of the end-to-end suite: those that every test run uses, and the rest.

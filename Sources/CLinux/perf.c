@@ -15,7 +15,7 @@
 #define ARGUMENT_REGISTERS 0xfu
 #endif
 
-int clinux_perf_uprobe(unsigned type, const char *path, uint64_t offset, int cpu, _Bool is_return) {
+int clinux_perf_uprobe(unsigned type, const char *path, uint64_t offset, int thread, int cpu, _Bool is_return) {
     struct perf_event_attr attr;
     memset(&attr, 0, sizeof attr);
     attr.size = sizeof attr;
@@ -30,7 +30,7 @@ int clinux_perf_uprobe(unsigned type, const char *path, uint64_t offset, int cpu
     attr.use_clockid = 1;
     attr.clockid = 1;  // CLOCK_MONOTONIC
     attr.disabled = 1;
-    long fd = syscall(SYS_perf_event_open, &attr, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+    long fd = syscall(SYS_perf_event_open, &attr, thread, cpu, -1, PERF_FLAG_FD_CLOEXEC);
     return fd >= 0 ? (int)fd : -errno;
 }
 

@@ -15,11 +15,16 @@ struct ChannelWork {
     /// - Returns: a report for each channel, or one for the library where it has none.
     func reports(_ task: ProcessTask) -> [ResolverReport] {
         let found = resolver.search()
-        let seen = seen.filter { $0.library == resolver.name }
+        let seen = seen.filter { $0.library == resolver.name && !hasEnded($0) }
         let unseen = (found ?? []).filter { address in !seen.contains { $0.address == address } }
         let channels = seen + unseen.map { Channel(library: resolver.name, address: $0, threads: []) }
         guard channels.isEmpty else { return channels.compactMap { report($0, task) } }
-        return [found == nil ? unknown(task) : idle()]
+        return [found == nil || !resolver.library.isTried ? unknown(task, found) : idle()]
+    }
+
+    /// What was seen in use may have been ended since, as by programs that make one for each lookup.
+    private func hasEnded(_ channel: Channel) -> Bool {
+        resolver.library.isTried && resolver.read(channel).reading == nil
     }
 
     private func blank(_ diagnosis: Diagnosis) -> ResolverReport {
@@ -38,9 +43,12 @@ struct ChannelWork {
     }
 
     /// Whether there are channels is not known before one is used.
-    private func unknown(_ task: ProcessTask) -> ResolverReport {
+    private func unknown(_ task: ProcessTask, _ found: [UInt64]?) -> ResolverReport {
         let why =
             resolver.library.unreadable?.description
+            ?? (found != nil
+                ? "no \(resolver.noun) was found, but how \(resolver.releaseName) lays them out was never tried"
+                : nil)
             ?? "the process has too much memory to look for a \(resolver.noun) of \(resolver.name) in it"
         var report = blank(Diagnosis(.opaque, why))
         if case .refresh = task {
@@ -74,7 +82,9 @@ struct ChannelWork {
                 if case .refuse(let why) = plan { report.repair = .init(action: "refused", reason: why) }
                 return report
             }
-            let record = RepeatedTries.run(1, wait: limits.wait, sessions: sessions) { resolver.repair(channel, after: $1) }[0]
+            let record = RepeatedTries.run(1, wait: limits.wait, sessions: sessions) {
+                resolver.repair(channel, after: $1)
+            }[0]
             guard record.action != .threadEnded else { return nil }
             return repaired(channel, before: diagnosis, record)
         }

@@ -29,7 +29,8 @@ struct GlibcWork {
             }
             return zip(readings, records).filter { $1.action != .threadEnded }.map(refreshed)
         case .reset(let reset):
-            let records = RepeatedTries.run(readings.count, wait: RepairLimits().wait, sessions: nil) { index, earlier in
+            let records = RepeatedTries.run(readings.count, wait: RepairLimits().wait, sessions: nil) {
+                index, earlier in
                 guard readings[index].state?.isInitialized == true else {
                     return RepairRecord(.refused("the thread has no resolver state yet: nothing to change"))
                 }

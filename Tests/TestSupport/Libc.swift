@@ -14,6 +14,9 @@ public enum Libc: String, CaseIterable, Sendable, CustomTestStringConvertible {
     public static let glibcs: [Libc] = [.host, .bullseye, .bookworm, .trixie, .sid]
     public static let musls: [Libc] = [.musl, .muslStatic]
 
+    /// Those that libcs/fetch brings, with a c-ares and a libevent of their own.
+    public static let suites: [Libc] = [.bullseye, .bookworm, .trixie, .sid]
+
     public var isGlibc: Bool { Libc.glibcs.contains(self) }
 
     /// The release, where it is known without asking the library.

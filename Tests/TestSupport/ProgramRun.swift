@@ -10,6 +10,13 @@ public struct ProgramRun: Sendable {
     /// How long it took, in seconds.
     public let seconds: Double
 
+    init(status: Int32, standardOutput: String, seconds: Double) {
+        self.status = status
+        self.standardOutput = standardOutput
+        standardError = ""
+        self.seconds = seconds
+    }
+
     public var errorLines: [String] { standardError.split(separator: "\n").map(String.init) }
 
     /// Runs a program with pipes for standard output and error, and no standard input.

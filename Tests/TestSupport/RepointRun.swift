@@ -72,3 +72,41 @@ public func inspect(_ process: ProcessID) throws -> RepointRun { try runRepoint(
 public func refresh(_ process: ProcessID, _ options: String...) throws -> RepointRun {
     try runRepoint(["refresh", "--json", "\(process)"] + options)
 }
+
+/// A `repoint` that runs while the test goes on. What it says on standard error is the test's.
+public final class RunningRepoint {
+    private let child: ChildProcess
+    private let start = Deadline.now
+    private let isJSON: Bool
+
+    public init(_ arguments: [String]) throws {
+        isJSON = arguments.contains("--json")
+        child = try withoutBlockedSignals { try ChildProcess(RepointRun.program, arguments) }
+    }
+
+    /// Waits for its end.
+    public func finish(within seconds: Double = 60) throws -> RepointRun {
+        let deadline = Deadline(seconds: seconds)
+        var lines = LineReader(child.output.rawValue)
+        var text = ""
+        while let line = lines.next(until: deadline) { text += line + "\n" }
+        var information = siginfo_t()
+        let hasEnded = eventually(within: deadline.secondsLeft) {
+            information = siginfo_t()
+            // It stays a zombie until this value goes.
+            let result = waitid(P_PID, id_t(child.id.rawValue), &information, WEXITED | WNOWAIT | WNOHANG)
+            return result == 0 && information.si_signo == SIGCHLD
+        }
+        guard hasEnded else { throw TestSupportError("repoint did not end within \(seconds) s") }
+        let status = information._sifields._sigchld.si_status
+        let run = ProgramRun(
+            status: information.si_code == Int32(CLD_EXITED) ? status : -status, standardOutput: text,
+            seconds: Deadline.now - start)
+        return try RepointRun(run, isJSON: isJSON)
+    }
+}
+
+/// Starts `repoint refresh --json` of one process, with further options.
+public func startRefresh(_ process: ProcessID, _ options: String...) throws -> RunningRepoint {
+    try RunningRepoint(["refresh", "--json", "\(process)"] + options)
+}

@@ -3,15 +3,15 @@ import ResolvConf
 
 /// Where the fields of a channel lie, by release (`struct ares_channeldata` of ares_private.h, x86-64).
 ///
-/// Offsets taken from the sources of 1.17.1, 1.18.1, 1.19.1, 1.26.0, 1.33.1 and 1.34.5. What is read must also hang together: every
-/// server points back to its channel.
+/// Offsets taken from the sources of 1.15.0, 1.17.1, 1.18.1, 1.19.1, 1.26.0, 1.33.1 and 1.34.5, and from Debian's 1.34.9 as it runs. What is
+/// read must also hang together: every server points back to its channel.
 struct CAresLayout {
     /// How a channel holds its servers.
     enum Shape {
         /// Up to 1.19: int fields, and an array of servers at a fixed place.
         case array
-        /// size_t fields, and a skip list of servers, whose place this is.
-        case list(UInt64)
+        /// size_t fields, and a skip list of servers. The places of that list and of the source of random numbers.
+        case list(UInt64, random: UInt64)
     }
 
     private let shape: Shape
@@ -19,28 +19,38 @@ struct CAresLayout {
     private let queries: UInt64
     /// The path of the channel's own resolv.conf; nil where its place is not known.
     private let path: UInt64?
+    /// It was found right in running programs, so that what is not found is not there.
+    let isTried: Bool
 
     init?(of release: CAresRelease) {
         guard release.major == 1 else { return nil }
         switch release.minor {
-        case 17, 18: self.init(shape: .array, queries: 440, path: 74256)
-        case 19: self.init(shape: .array, queries: 192, path: 74008)
-        case 26: self.init(shape: .list(176), queries: 192, path: 288)
+        case 15: self.init(shape: .array, queries: 440, path: 74256)
+        case 17, 18: self.init(shape: .array, queries: 440, path: 74256, isTried: true)
+        // 1.19.1 put its source of random numbers elsewhere.
+        case 19 where release.patch > 0: self.init(shape: .array, queries: 192, path: 74008, isTried: true)
+        case 26: self.init(shape: .list(176, random: 184), queries: 192, path: 288, isTried: true)
         // Between the two releases at their ends; where the path is, differs.
-        case 27...32: self.init(shape: .list(184), queries: 200, path: nil)
-        case 33: self.init(shape: .list(184), queries: 200, path: 296)
-        case 34: self.init(shape: .list(184), queries: 200, path: 416)
+        case 27...32: self.init(shape: .list(184, random: 192), queries: 200, path: nil)
+        case 33: self.init(shape: .list(184, random: 192), queries: 200, path: 296, isTried: true)
+        // It moved within 1.34; where, is known of these two only.
+        case 34 where release.patch <= 5:
+            self.init(shape: .list(184, random: 192), queries: 200, path: 416, isTried: true)
+        case 34 where release.patch == 9:
+            self.init(shape: .list(184, random: 200), queries: 208, path: 480, isTried: true)
         default: return nil
         }
     }
 
-    /// What is tried where a program does not tell its release: only what all of the newer ones have in common.
+    /// What is tried where a program does not tell its release: all of the newer ones.
     static let all = [
-        CAresLayout(shape: .list(184), queries: 200, path: nil),
-        CAresLayout(shape: .list(176), queries: 192, path: nil),
+        CAresLayout(shape: .list(184, random: 200), queries: 208, path: nil, isTried: true),
+        CAresLayout(shape: .list(184, random: 192), queries: 200, path: nil, isTried: true),
+        CAresLayout(shape: .list(176, random: 184), queries: 192, path: nil, isTried: true),
     ]
 
-    private init(shape: Shape, queries: UInt64, path: UInt64?) {
+    private init(shape: Shape, queries: UInt64, path: UInt64?, isTried: Bool = false) {
+        self.isTried = isTried
         self.shape = shape
         self.queries = queries
         self.path = path
@@ -120,8 +130,9 @@ struct CAresLayout {
         var reading = ChannelReading(
             ResolverConfiguration(
                 nameservers: servers.map(\.endpoint), search: try domains(channel, memory), options: options))
-        // The releases that do not mark servers set by a function show them by a port that no resolv.conf gives.
+        // The releases that do not mark servers set by a function show them by a port that no resolv.conf gives, or by their age.
         reading.hasOwnServers = optmask & Self.serversSet != 0 || isArray && servers.contains(where: \.hasPort)
+        reading.mayHaveOwnServers = !servers.contains(where: \.isFirst)
         reading.hasOwnSearch = optmask & Self.domainsSet != 0
         reading.watchesFile = !isArray && optmask & Self.hasEventThread != 0
         reading.resolvConfPath = try resolvConfPath(of: address, optmask, memory)
@@ -129,8 +140,9 @@ struct CAresLayout {
         return reading
     }
 
-    /// Takes back the mark that servers were set by a function.
+    /// Takes back the mark that servers were set by a function, and only that.
     func clearOwnServers(_ address: UInt64, memory: ProcessMemory) throws {
+        if isArray { try resetGenerations(address, memory) }
         let optmask: UInt32 = try memory.load(address + optmaskOffset)
         guard optmask & Self.serversSet != 0 else { return }
         try memory.store(optmask & ~Self.serversSet, to: address + optmaskOffset)
@@ -141,6 +153,33 @@ struct CAresLayout {
     private struct Server {
         let endpoint: SocketEndpoint
         let hasPort: Bool
+        /// Nothing took its place since the channel was made; true where that is not known.
+        var isFirst = true
+    }
+
+    /// A `struct server_state`, and where in it the channel and the generation of its TCP connection stand.
+    private enum ServerState {
+        static let size = 128
+        static let generation = 80
+        static let channel = 112
+    }
+
+    /// An array's servers count from 1 when they are made: each gets the channel's next generation, and gets the next one again when
+    /// a TCP connection to it ends. Servers that were set later go on from there.
+    private var generationPlace: UInt64 { queries - 24 }
+
+    /// After servers were set and before any is asked, their generations follow each other. That they count from 1 again changes
+    /// nothing for a channel without queries.
+    private func resetGenerations(_ address: UInt64, _ memory: ProcessMemory) throws {
+        let start: UInt64 = try memory.load(address + 144)
+        let count: Int32 = try memory.load(address + 152)
+        let last: Int32 = try memory.load(address + generationPlace)
+        guard count > 0, count <= Int32(Self.serverLimit), last > count else { return }
+        let places = (0..<UInt64(count)).map { start + $0 * UInt64(ServerState.size) + UInt64(ServerState.generation) }
+        let generations: [Int32] = try places.map { try memory.load($0) }
+        guard generations == Array(last - count + 1...last) else { return }
+        for (index, place) in places.enumerated() { try memory.store(Int32(index + 1), to: place) }
+        try memory.store(count, to: address + generationPlace)
     }
 
     private static let mismatch = OpaqueReason("its servers do not point back to it")
@@ -148,26 +187,27 @@ struct CAresLayout {
     private func servers(of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory) throws -> [Server] {
         switch shape {
         case .array: try arrayServers(of: address, channel, memory)
-        case .list(let place): try listServers(at: place, of: address, channel, memory)
+        case .list(let place, let random): try listServers(at: place, random, of: address, channel, memory)
         }
     }
 
     /// `struct server_state` of 128 bytes: address, ports in network order, and the channel at offset 112.
     private func arrayServers(of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory) throws -> [Server] {
-        let size = 128
+        let size = ServerState.size
         guard let start: UInt64 = channel.integer(at: 144), let count: Int32 = channel.integer(at: 152), count > 0,
             count <= Int32(Self.serverLimit), start != 0
         else { throw OpaqueReason("it has no servers") }
         let bytes = try memory.read(start, count: Int(count) * size)
         return try (0..<Int(count)).map { index in
             let base = index * size
-            guard bytes.integer(at: base + 112) == address,
-                let ip = Self.ipAddress(bytes, at: base, scope: 0), let port: UInt16 = bytes.integer(at: base + 20)
+            guard bytes.integer(at: base + ServerState.channel) == address,
+                let ip = Self.ipAddress(bytes, at: base, scope: 0), let port: UInt16 = bytes.integer(at: base + 20),
+                let generation: Int32 = bytes.integer(at: base + ServerState.generation)
             else { throw Self.mismatch }
             let number = UInt16(bigEndian: port)
             return Server(
                 endpoint: SocketEndpoint(address: ip, port: number == 0 ? defaultPort(channel) : number),
-                hasPort: number != 0)
+                hasPort: number != 0, isFirst: generation == Int32(index + 1))
         }
     }
 
@@ -181,12 +221,12 @@ struct CAresLayout {
     }
 
     /// A skip list (dsa/ares_slist.c) of `struct ares_server`: its first level links all nodes.
-    private func listServers(at place: UInt64, of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory) throws
-        -> [Server]
-    {
-        // The channel's source of random numbers follows, which the list points to as well.
+    private func listServers(
+        at place: UInt64, _ randomPlace: UInt64, of address: UInt64, _ channel: [UInt8], _ memory: ProcessMemory
+    ) throws -> [Server] {
+        // The list points to the channel's source of random numbers as well.
         guard let list: UInt64 = channel.integer(at: Int(place)),
-            let random: UInt64 = channel.integer(at: Int(place) + 8),
+            let random: UInt64 = channel.integer(at: Int(randomPlace)),
             list != 0
         else { throw OpaqueReason("it has no servers") }
         let header = try memory.read(list, count: 72)

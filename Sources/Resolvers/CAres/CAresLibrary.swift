@@ -65,6 +65,8 @@ public struct CAresLibrary: ChannelLibrary {
         frame.procedureStart.map(functions.contains) ?? false
     }
 
+    public var isTried: Bool { layouts.contains(where: \.isTried) }
+
     /// Every public function locks its channel since 1.23 or so, where the library is built with threads as it is by default.
     public var isThreadSafe: Bool { release.map { $0 >= CAresRelease(major: 1, minor: 26, patch: 0) } ?? false }
 
@@ -94,18 +96,32 @@ public struct CAresLibrary: ChannelLibrary {
             throw CallRefusal(
                 "c-ares \(release) may crash when its servers are set with queries under way (before 1.15): restart it")
         }
-        let takesScopes = release.map { $0 >= CAresRelease(major: 1, minor: 34, patch: 0) } ?? false
-        let words = wanted.servers.map { server -> String? in
-            guard server.address.scope == 0 || takesScopes else { return nil }
-            // Without a port, as the file has it: the channel's own counts, and nothing marks the server as an application's.
-            if server.port == 53 { return server.address.description }
-            return server.description
+        if let server = wanted.servers.first(where: { CAresLibrary.isPassedOver($0.address) }) {
+            throw CallRefusal(
+                "c-ares passes over servers like \(server.address) without a word, in one release or another: "
+                    + "name another one, or restart it")
         }
-        guard !words.contains(nil) else {
-            throw CallRefusal("this c-ares takes no link-local server: restart it, or name the server otherwise")
-        }
-        let text = words.compactMap { $0 }.joined(separator: ",")
+        // Without a port, as the file has it: the channel's own counts, and nothing marks the server as an application's.
+        let text = wanted.servers.map { $0.port == 53 ? $0.address.description : $0.description }.joined(separator: ",")
         return [FunctionCall(setServers, .value(address), .text(text))]
+    }
+
+    /// Link-local addresses, whose scope 1.34.5 loses and older ones refuse, and site-local ones, which none takes.
+    private static func isPassedOver(_ address: IPAddress) -> Bool {
+        address.family == .ipv6 && address.bytes[0] == 0xfe && address.bytes[1] & 0x80 == 0x80
+    }
+
+    /// A thread that sleeps in one of these is told that the sockets it waits for have been closed under it. (epoll forgets them.)
+    private static let watchesDescriptors: Set<Int> = {
+        let numbers = Native.systemCalls
+        return Set([numbers.poll, numbers.select].compactMap { $0 } + [numbers.ppoll, numbers.pselect6])
+    }()
+
+    public func hindrance(_ now: ChannelReading, interrupting systemCall: Int) -> String? {
+        guard let pending = now.pendingQueries, pending > 0, CAresLibrary.watchesDescriptors.contains(systemCall) else {
+            return nil
+        }
+        return "the end of the channel's queries, whose sockets the thread waits for in poll or select"
     }
 
     /// `enum ares_status_t` of <ares.h>.

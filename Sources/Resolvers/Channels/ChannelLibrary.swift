@@ -29,6 +29,8 @@ public protocol ChannelLibrary: Sendable {
     var entries: [UInt64] { get }
     /// Why its objects cannot be read; nil where they can.
     var unreadable: OpaqueReason? { get }
+    /// What is not found to be an object is none: how this release lays them out has been seen in running programs.
+    var isTried: Bool { get }
     /// Several threads may use one object of this release at the same time.
     var isThreadSafe: Bool { get }
 
@@ -42,6 +44,8 @@ public protocol ChannelLibrary: Sendable {
 
     /// The calls that give an object the servers of a resolv.conf.
     func reconfiguration(of address: UInt64, to wanted: WantedServers) throws(CallRefusal) -> [FunctionCall]
+    /// Why an object must not be changed now, while its thread sleeps in this system call: what is waited for.
+    func hindrance(_ now: ChannelReading, interrupting systemCall: Int) -> String?
     /// What the results of those calls mean.
     func verdict(on results: [UInt64]) -> ChannelVerdict
     /// Takes back what the calls mark in the object besides the servers. The thread is held.
@@ -70,6 +74,8 @@ public struct ChannelReading: Sendable, Equatable {
     public var configuration: ResolverConfiguration
     /// The application set the servers itself.
     public var hasOwnServers = false
+    /// The servers are not those that the channel was made with, and nothing tells who set them.
+    public var mayHaveOwnServers = false
     /// The application set the search list itself.
     public var hasOwnSearch = false
     /// The library looks after the file by itself, in a thread of its own.
@@ -81,6 +87,13 @@ public struct ChannelReading: Sendable, Equatable {
 
     public init(_ configuration: ResolverConfiguration) {
         self.configuration = configuration
+    }
+
+    /// Nothing was set in between; queries may have come and gone.
+    func isSame(as other: ChannelReading) -> Bool {
+        var other = other
+        other.pendingQueries = pendingQueries
+        return self == other
     }
 }
 
@@ -131,6 +144,12 @@ extension ChannelLibrary {
         if reading.hasOwnServers {
             return Diagnosis(
                 pinned: .ownServers, "\(differs): the application set the servers of this \(Self.noun) itself")
+        }
+        if reading.mayHaveOwnServers {
+            return Diagnosis(
+                pinned: .ownServers,
+                "\(differs): its servers were set after it was made, or each was asked over TCP; which of the two, nothing tells"
+            )
         }
         return Diagnosis(
             pinned: .channel,

@@ -34,6 +34,10 @@ extension ChannelResolver {
         if reading?.hasOwnServers == true {
             return .refuse("its servers are the application's own, which repoint never overwrites")
         }
+        if reading?.mayHaveOwnServers == true, !limits.isForced {
+            return .refuse(
+                "its servers may have been set by the application, after it was made; --force sets those of the file")
+        }
         let wanted = wanted(by: reading)
         if let reading, library.isSame(reading.configuration.nameservers, wanted.servers), !type(of: library).readsFile
         {
@@ -78,6 +82,11 @@ extension ChannelResolver {
             return record
         }
         let before = try? library.read(channel.address, memory: target.images.memory)
+        guard before != nil || library.unreadable != nil else {
+            // It was one when the repair was planned.
+            record.action = .threadEnded
+            return record
+        }
         let wanted = wanted(by: before)
         let calls: [FunctionCall]
         do throws(CallRefusal) {
@@ -110,9 +119,17 @@ extension ChannelResolver {
         let result = CallAttempt(
             target: target, thread: thread, eventLoop: type(of: library).eventLoop,
             systemCalls: CallConditions.reconfiguring(readingFile: type(of: library).readsFile),
-            isForbidden: library.isInside
+            isForbidden: library.isInside, wantsOthersAsleep: !library.isThreadSafe
         ).perform(
-            sequence, hindrance: { nil },
+            sequence,
+            hindrance: { [library, noun] interrupted in
+                guard let before else { return nil }
+                // Its thread is held: from here on nobody changes or ends it.
+                guard let now = try? library.read(channel.address, memory: memory), now.isSame(as: before) else {
+                    return "another moment: the \(noun) was changed meanwhile"
+                }
+                return library.hindrance(now, interrupting: interrupted)
+            },
             afterRunning: { try? library.tidy(channel.address, as: before, memory: memory) },
             onPause: { pauses.append($0) })
         for pause in pauses { record.count(pause: pause) }

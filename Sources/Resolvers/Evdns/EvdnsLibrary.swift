@@ -74,6 +74,8 @@ public struct EvdnsLibrary: ChannelLibrary {
 
     public func isInside(_ frame: StackFrame) -> Bool { false }
 
+    public var isTried: Bool { version == "2.1.12" || version == "2.1.13" }
+
     /// Only where the application called evthread_use_pthreads, which the base tells; a loop runs in one thread in any case.
     public var isThreadSafe: Bool { false }
 
@@ -116,6 +118,8 @@ public struct EvdnsLibrary: ChannelLibrary {
         let text = EvdnsLibrary.parseErrors[parsed].map { ": \($0)" } ?? ""
         return .failed("evdns_base_resolv_conf_parse returned \(parsed)\(text)")
     }
+
+    public func hindrance(_ now: ChannelReading, interrupting systemCall: Int) -> String? { nil }
 
     public func tidy(_ address: UInt64, as before: ChannelReading?, memory: ProcessMemory) throws {}
 
