@@ -45,6 +45,7 @@ bench-hold: build test-packages victims
 
 victims: test-packages
 	TestTargets/libcs/fetch
+	TestTargets/services/fetch TestTargets/build/services
 	$(MAKE) -C TestTargets
 
 install: static

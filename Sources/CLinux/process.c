@@ -55,6 +55,13 @@ int clinux_set_timer_slack(unsigned long nanoseconds) {
     return prctl(PR_SET_TIMERSLACK, nanoseconds) == 0 ? 0 : -errno;
 }
 
+int clinux_stand_back(_Bool stands_back) {
+    struct sched_param none = {0};
+    return sched_setscheduler(0, stands_back ? SCHED_IDLE : SCHED_OTHER, &none) == 0 ? 0 : -errno;
+}
+
+_Bool clinux_stands_back(void) { return sched_getscheduler(0) == SCHED_IDLE; }
+
 int clinux_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal) == 0 ? 0 : -errno; }
 
 int clinux_pin_to_cpu(int cpu) {

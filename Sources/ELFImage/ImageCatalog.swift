@@ -34,20 +34,42 @@ public final class ImageCatalog {
     public let memory: ProcessMemory
     public let map: MemoryMap
     public let list: ModuleList
+    private let cache: ImageCache
     private var parsed: [UInt64: Result<DynamicImage, any Error>] = [:]
+    private var lookups: [UInt64: SymbolLookup] = [:]
 
-    public init(of process: ProcessID) throws(SystemError) {
+    /// - Parameter cache: what is known of images from other processes.
+    public init(of process: ProcessID, cache: ImageCache = ImageCache()) throws(SystemError) {
         memory = ProcessMemory(of: process)
         map = try MemoryMap(of: process)
         list = ModuleList(map: map, memory: memory)
+        self.cache = cache
+    }
+
+    /// The program that the process runs; with a loader called by name, what that one loaded.
+    public var program: LoadedModule? {
+        let files = list.modules.filter { $0.file != nil }
+        return files.first { $0.hasInterpreter && LibraryKind(name: $0.name) == .program } ?? files.first
     }
 
     /// The dynamic part of a module, read on first use.
     public func image(of module: LoadedModule) throws -> DynamicImage {
         if let known = parsed[module.base] { return try known.get() }
-        let result = Result { try DynamicImage(of: module, memory: memory) }
+        let result = Result {
+            DynamicImage(module: module, content: try cache.content(of: module, memory: memory))
+        }
         parsed[module.base] = result
         return try result.get()
+    }
+
+    /// The address of a function or variable that a module defines; nil where it defines none of this name.
+    public func definition(of name: String, in module: LoadedModule) -> UInt64? {
+        if let lookup = lookups[module.base] { return lookup.address(of: name) }
+        if let lookup = SymbolLookup(in: module, memory: memory) {
+            lookups[module.base] = lookup
+            return lookup.address(of: name)
+        }
+        return (try? image(of: module))?.definition(of: name)?.value
     }
 
     /// What kind of library holds an address.

@@ -68,16 +68,12 @@ final class ImageReader {
     }
 
     /// The whole dynamic part of the image.
-    func dynamicImage() throws -> DynamicImage {
-        guard let dynamic = module.dynamic else {
-            return DynamicImage(
-                module: module, soname: nil, needed: [], symbols: [], relocations: [], definedVersions: [],
-                buildID: buildID())
-        }
+    func content() throws -> ImageContent {
+        guard let dynamic = module.dynamic else { return ImageContent(buildID: buildID()) }
         let tags = try dynamicTags(dynamic)
         let strings = try stringTable(tags)
-        return DynamicImage(
-            module: module, soname: tags.values[DT_SONAME]?.first.flatMap { strings($0) },
+        return ImageContent(
+            soname: tags.values[DT_SONAME]?.first.flatMap { strings($0) },
             needed: (tags.values[DT_NEEDED] ?? []).compactMap { strings($0) }, symbols: try symbols(tags, strings),
             relocations: try relocations(tags), definedVersions: try definedVersions(tags, strings), buildID: buildID())
     }
@@ -127,16 +123,10 @@ final class ImageReader {
             guard gelf_getsym(data, index, &symbol) != nil, let name = strings(UInt64(symbol.st_name)) else {
                 return nil
             }
-            let kind: DynamicSymbol.Kind =
-                switch Int32(symbol.st_info & 0xf) {
-                case STT_FUNC, 10: .function  // 10 is STT_GNU_IFUNC
-                case STT_OBJECT: .object
-                case STT_TLS: .threadLocal
-                default: .other
-                }
+            let kind = DynamicSymbol.Kind(symbolType: Int32(symbol.st_info & 0xf))
             let isDefined = symbol.st_shndx != UInt16(SHN_UNDEF)
-            let value = kind == .threadLocal || !isDefined ? symbol.st_value : module.bias &+ symbol.st_value
-            return DynamicSymbol(name: name, value: value, size: symbol.st_size, kind: kind, isDefined: isDefined)
+            return DynamicSymbol(
+                name: name, value: symbol.st_value, size: symbol.st_size, kind: kind, isDefined: isDefined)
         }
     }
 
@@ -177,7 +167,7 @@ final class ImageReader {
             var entry = GElf_Rela()
             guard gelf_getrela(data, index, &entry) != nil else { return nil }
             return Relocation(
-                place: module.bias &+ entry.r_offset, type: UInt32(truncatingIfNeeded: entry.r_info),
+                place: entry.r_offset, type: UInt32(truncatingIfNeeded: entry.r_info),
                 symbolIndex: Int(entry.r_info >> 32), addend: entry.r_addend)
         }
     }
@@ -232,6 +222,6 @@ extension DynamicImage {
     ///
     /// - Throws: ``ELFError`` where the image makes no sense, `SystemError` where the memory cannot be read.
     public init(of module: LoadedModule, memory: ProcessMemory) throws {
-        self = try ImageReader(of: module, memory: memory).dynamicImage()
+        self.init(module: module, content: try ImageReader(of: module, memory: memory).content())
     }
 }

@@ -49,16 +49,20 @@ extension LoadedModule {
         isDeleted = region.isDeleted
         base = region.range.lowerBound
         self.bias = bias
+        firstPage = header
         self.range = base..<end
         let executableFlag = UInt32(PF_X)
         executableRanges = loads.filter { $0.p_flags & executableFlag != 0 }.compactMap(range)
         segments = loads.map {
             Segment(
                 address: $0.p_vaddr, fileSize: $0.p_filesz, memorySize: $0.p_memsz, offset: $0.p_offset,
-                isWritable: $0.p_flags & UInt32(PF_W) != 0)
+                isWritable: $0.p_flags & UInt32(PF_W) != 0, isExecutable: $0.p_flags & executableFlag != 0)
         }
         dynamic = all(PT_DYNAMIC).first.flatMap(range)
         notes = all(PT_NOTE).compactMap(range)
+        threadLocal = all(PT_TLS).first.map {
+            ThreadLocalBlock(image: bias &+ $0.p_vaddr, size: $0.p_memsz, alignment: max(1, $0.p_align))
+        }
         unwindTable = programHeaders.first { $0.p_type == UInt32(PT_GNU_EH_FRAME) }.flatMap(range)
         hasInterpreter = !all(PT_INTERP).isEmpty
         entry = bias &+ elf.e_entry

@@ -36,13 +36,26 @@ public final class EntryWatch {
     private var events: [OwnedEvent] = []
     private var points: [UInt64: EntryPoint] = [:]
 
+    /// - Parameter threads: nobody else needs to be watched. Each probe takes the kernel a tenth of a second to take away, and there is
+    ///   one for each CPU: so where these threads are fewer, they are watched instead.
     /// - Throws: `SystemError`: EACCES or EPERM where CAP_PERFMON is missing, ENOENT where this kernel has no uprobes.
-    public init(_ wanted: Set<EntryPoint>) throws(SystemError) {
+    public init(_ wanted: Set<EntryPoint>, of threads: [ThreadID] = []) throws(SystemError) {
         let type = try EntryWatch.eventType()
-        for cpu in try EntryWatch.onlineProcessors() {
+        var places = try EntryWatch.onlineProcessors().map { Place(thread: -1, cpu: $0) }
+        if !threads.isEmpty, threads.count < places.count {
+            places = threads.map { Place(thread: $0.rawValue, cpu: -1) }
+        }
+        for place in places {
             var ring: Ring?
             for point in wanted {
-                let event = try OwnedEvent(type: type, point: point, cpu: cpu)
+                let event: OwnedEvent
+                do throws(SystemError) {
+                    event = try OwnedEvent(type: type, point: point, place)
+                } catch {
+                    // The thread has ended.
+                    guard error.code != ESRCH else { break }
+                    throw error
+                }
                 points[try event.identifier()] = point
                 if let ring {
                     try event.redirect(to: ring)
@@ -55,6 +68,12 @@ public final class EntryWatch {
             }
         }
         for event in events { try event.enable() }
+    }
+
+    /// Where an event counts: -1 stands for all.
+    fileprivate struct Place {
+        let thread: Int32
+        let cpu: Int32
     }
 
     private static func eventType() throws(SystemError) -> UInt32 {
@@ -82,6 +101,17 @@ public final class EntryWatch {
         var entries = rings.map { pollfd(fd: $0.descriptor, events: Int16(POLLIN), revents: 0) }
         poll(&entries, nfds_t(entries.count), Int32(clamping: milliseconds))
         return take()
+    }
+
+    /// Ends the watch without waiting for the kernel, which takes a tenth of a second to take each probe away: a process that ends at
+    /// once is given them, and it is the one that waits.
+    ///
+    /// - Parameter program: starts, does nothing, and ends.
+    public func leave(to program: (path: String, arguments: [String])) {
+        rings = []
+        let descriptors = events.map(\.descriptor)
+        try? startDetached(program.path, program.arguments, keeping: descriptors)
+        events = []
     }
 
     private func take() -> [EntryHit] {
@@ -114,9 +144,9 @@ private final class OwnedEvent {
     let descriptor: Int32
     private let point: EntryPoint
 
-    init(type: UInt32, point: EntryPoint, cpu: Int32) throws(SystemError) {
+    init(type: UInt32, point: EntryPoint, _ place: EntryWatch.Place) throws(SystemError) {
         self.point = point
-        descriptor = clinux_perf_uprobe(type, point.path, point.offset, cpu, false)
+        descriptor = clinux_perf_uprobe(type, point.path, point.offset, place.thread, place.cpu, false)
         try SystemError.check("watch \(point.path) at offset \(point.offset) with a uprobe", min(0, descriptor))
     }
 
@@ -139,15 +169,15 @@ private final class OwnedEvent {
     }
 }
 
-/// The memory in which the kernel hands over what was sampled on one CPU.
+/// The memory in which the kernel hands over what was sampled on one CPU or of one thread.
 private final class Ring {
     /// Of the event that was mapped, which its owner closes.
     let descriptor: Int32
     private let memory: UnsafeMutableRawPointer
     private var record = [UInt8](repeating: 0, count: 512)
 
-    /// Some thousand samples.
-    private static let pages = 64
+    /// Some hundred samples: a lookup or two are waited for.
+    private static let pages = 16
 
     init(_ descriptor: Int32) throws(SystemError) {
         var error: Int32 = 0

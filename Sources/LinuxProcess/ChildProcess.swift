@@ -32,8 +32,34 @@ public struct ChildProcess: ~Copyable {
     deinit {
         kill(id.rawValue, SIGKILL)
         var status: Int32 = 0
-        while waitpid(id.rawValue, &status, 0) < 0 && errno == EINTR {}
+        for _ in 0..<ChildProcess.looks {
+            let ended = waitpid(id.rawValue, &status, WNOHANG)
+            if ended == id.rawValue || ended < 0 && errno != EINTR { return }
+            usleep(ChildProcess.pause)
+        }
     }
+
+    /// How often, and in what intervals in microseconds, it is looked whether it has ended. One in an uninterruptible sleep ends when
+    /// that does: nobody is to wait for it.
+    private static let looks = 500
+    private static let pause: UInt32 = 1000
+}
+
+/// Starts a program that nobody waits for, with nothing to read and nowhere to write, and with some open files of ours.
+public func startDetached(_ path: String, _ arguments: [String], keeping descriptors: [Int32]) throws(SystemError) {
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    for standard in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO] {
+        posix_spawn_file_actions_addopen(&actions, standard, "/dev/null", O_RDWR, 0)
+    }
+    // Duplicating a descriptor onto itself drops close-on-exec.
+    for descriptor in descriptors { posix_spawn_file_actions_adddup2(&actions, descriptor, descriptor) }
+    var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
+    defer { for word in words { free(word) } }
+    var started: pid_t = 0
+    let code = posix_spawn(&started, path, &actions, nil, &words, environ)
+    guard code == 0 else { throw SystemError("start \(path)", code: code) }
 }
 
 /// The two ends of a pipe, closed on exec.

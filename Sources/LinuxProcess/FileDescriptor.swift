@@ -23,17 +23,31 @@ public struct OwnedDescriptor: ~Copyable {
     /// Everything from the current position to the end. Files of /proc say nothing of their size, so it is read in pieces.
     public func readToEnd(limit: Int = 64 << 20) throws(SystemError) -> [UInt8] {
         var bytes: [UInt8] = []
-        var piece = [UInt8](repeating: 0, count: 16 << 10)
-        while bytes.count < limit {
-            let count = read(rawValue, &piece, piece.count)
-            if count == 0 { break }
-            if count < 0 {
-                if errno == EINTR { continue }
-                throw SystemError("read", code: errno)
+        var failure: Int32 = 0
+        var last = 0
+        repeat {
+            let piece = [UInt8](unsafeUninitializedCapacity: OwnedDescriptor.piece) { room, count in
+                count = fill(room, &failure)
             }
-            bytes.append(contentsOf: piece[..<count])
-        }
+            last = piece.count
+            if bytes.isEmpty { bytes = piece } else { bytes.append(contentsOf: piece) }
+        } while last > 0 && bytes.count < limit
+        guard failure == 0 else { throw SystemError("read", code: failure) }
         return bytes
+    }
+
+    private static let piece = 16 << 10
+
+    /// Reads once, and returns how much came.
+    private func fill(_ room: UnsafeMutableBufferPointer<UInt8>, _ failure: inout Int32) -> Int {
+        while true {
+            let count = read(rawValue, room.baseAddress, room.count)
+            if count >= 0 { return count }
+            guard errno == EINTR else {
+                failure = errno
+                return 0
+            }
+        }
     }
 }
 

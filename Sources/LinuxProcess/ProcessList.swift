@@ -13,9 +13,9 @@ extension ProcessID {
 
     public static var own: ProcessID { ProcessID(getpid()) }
 
-    /// The path of the program it runs, as its own mount namespace has it; ` (deleted)` cut off.
+    /// The path of the program it runs, as it has it in its mount namespace and root directory; ` (deleted)` cut off.
     public func executable() throws(SystemError) -> String {
-        let path = try readLink("\(procPath)/exe")
+        let path = try readLink("\(procPath)/exe").named(inside: rootPath())
         let mark = " (deleted)"
         return path.hasSuffix(mark) ? String(path.dropLast(mark.count)) : path
     }

@@ -40,34 +40,43 @@ public struct ProcessStat: Sendable, Equatable {
     }
 
     private init(path: String) throws(SystemError) {
-        let text = try readText(path)
-        guard let parsed = ProcessStat(parsing: text) else { throw SystemError("parse \(path)", code: EINVAL) }
+        guard let parsed = ProcessStat(parsing: try readFile(path)) else {
+            throw SystemError("parse \(path)", code: EINVAL)
+        }
         self = parsed
     }
 
     /// Parses a line of proc(5). The name stands in parentheses and may itself hold any character.
     init?(parsing text: String) {
-        // Bytes, not characters: a name may start with an accent, which to Swift makes one character with the parenthesis.
-        let bytes = text.utf8
+        self.init(parsing: Array(text.utf8))
+    }
+
+    private init?(parsing bytes: [UInt8]) {
         guard let open = bytes.firstIndex(of: UInt8(ascii: "(")), let close = bytes.lastIndex(of: UInt8(ascii: ")")),
             open < close
         else { return nil }
-        name = String(text[bytes.index(after: open)..<close])
-        let fields = text[bytes.index(after: close)...].split(separator: " ")
-        // Field numbers of proc(5) start at 1 with the PID; `fields` starts at field 3.
-        func field(_ number: Int) -> UInt64? {
-            let index = number - 3
-            guard fields.indices.contains(index) else { return nil }
-            return UInt64(fields[index].trimming("\n"))
-        }
-        guard let letter = fields.first?.first, let state = State(rawValue: letter), let parent = field(4),
-            let flags = field(9), let threads = field(20), let start = field(22), let processor = field(39)
+        name = String(decoding: bytes[(open + 1)..<close], as: UTF8.self)
+        let end = bytes[close...].firstIndex(of: UInt8(ascii: "\n")) ?? bytes.endIndex
+        var fields = ProcFields(bytes[(close + 1)..<end])
+        // By the numbers of proc(5), where the name is field 2.
+        guard let letter = fields.word()?.first, let state = State(rawValue: Character(Unicode.Scalar(letter))),
+            let parent = fields.decimal()
         else { return nil }
+        fields.skip(from: 5, to: 9)
+        guard let flags = fields.decimal() else { return nil }
+        fields.skip(from: 10, to: 20)
+        guard let threads = fields.decimal() else { return nil }
+        fields.skip(from: 21, to: 22)
+        guard let start = fields.decimal() else { return nil }
+        fields.skip(from: 23, to: 28)
+        let stackStart = fields.decimal()
+        fields.skip(from: 29, to: 39)
+        guard let processor = fields.decimal() else { return nil }
         self.state = state
         self.parent = ProcessID(Int32(truncatingIfNeeded: parent))
         threadCount = Int(clamping: threads)
         startTime = start
-        stackStart = field(28) ?? 0
+        self.stackStart = stackStart ?? 0
         self.processor = Int(clamping: processor)
         isKernelThread = flags & ProcessStat.kernelThreadFlag != 0
     }

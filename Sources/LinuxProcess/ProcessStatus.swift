@@ -45,20 +45,43 @@ public struct ProcessStatus: Sendable, Equatable {
     }
 
     private init(path: String) throws(SystemError) {
-        self.init(parsing: try readText(path))
+        self.init(parsing: try readFile(path))
     }
 
     init(parsing text: String) {
-        var fields: [Substring: Substring] = [:]
-        for line in text.split(separator: "\n") {
-            guard let colon = line.firstIndex(of: ":") else { continue }
-            fields[line[..<colon]] = line[line.index(after: colon)...]
+        self.init(parsing: Array(text.utf8))
+    }
+
+    /// The lines that are looked at.
+    private static let keys = [
+        "TracerPid", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "Seccomp", "NSpid", "Uid", "Gid", "CapEff",
+        "x86_Thread_features", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches",
+    ].map { Array($0.utf8) }
+
+    private init(parsing bytes: [UInt8]) {
+        var values: [[UInt8]: ArraySlice<UInt8>] = [:]
+        for line in bytes.split(separator: UInt8(ascii: "\n")) {
+            guard let colon = line.firstIndex(of: UInt8(ascii: ":")),
+                let key = ProcessStatus.keys.first(where: { $0.elementsEqual(line[..<colon]) })
+            else { continue }
+            values[key] = line[(colon + 1)...]
         }
-        func words(_ key: Substring) -> [Substring] {
-            fields[key]?.split(whereSeparator: { $0 == "\t" || $0 == " " }) ?? []
+        func words(_ key: String) -> [ArraySlice<UInt8>] {
+            guard let value = values[Array(key.utf8)] else { return [] }
+            var fields = ProcFields(value)
+            var words: [ArraySlice<UInt8>] = []
+            while let word = fields.word() { words.append(word) }
+            return words
         }
-        func mask(_ key: Substring) -> UInt64 { words(key).first.flatMap { UInt64($0, radix: 16) } ?? 0 }
-        func number(_ key: Substring) -> UInt64 { words(key).first.flatMap { UInt64($0) } ?? 0 }
+        func value(_ word: ArraySlice<UInt8>?, radix: UInt64 = 10) -> UInt64? {
+            word.flatMap { ProcFields.number($0, radix: radix) }
+        }
+        func mask(_ key: String) -> UInt64 { value(words(key).first, radix: 16) ?? 0 }
+        func number(_ key: String) -> UInt64 { value(words(key).first) ?? 0 }
+        func identifier(_ words: [ArraySlice<UInt8>], _ index: Int) -> UInt32 {
+            guard words.count > index, let number = value(words[index]) else { return 0 }
+            return UInt32(exactly: number) ?? 0
+        }
 
         let tracerID = Int32(truncatingIfNeeded: number("TracerPid"))
         tracer = tracerID == 0 ? nil : ProcessID(tracerID)
@@ -68,13 +91,13 @@ public struct ProcessStatus: Sendable, Equatable {
         ignoredSignals = mask("SigIgn")
         caughtSignals = mask("SigCgt")
         seccomp = Seccomp(rawValue: Int(clamping: number("Seccomp"))) ?? .filter
-        namespacePIDs = words("NSpid").compactMap { Int32($0) }
+        namespacePIDs = words("NSpid").compactMap { value($0).flatMap { Int32(exactly: $0) } }
         let users = words("Uid")
-        effectiveUserID = users.count > 1 ? UInt32(users[1]) ?? 0 : 0
-        fileUserID = users.count > 3 ? UInt32(users[3]) ?? 0 : 0
-        fileGroupID = words("Gid").count > 3 ? UInt32(words("Gid")[3]) ?? 0 : 0
+        effectiveUserID = identifier(users, 1)
+        fileUserID = identifier(users, 3)
+        fileGroupID = identifier(words("Gid"), 3)
         effectiveCapabilities = mask("CapEff")
-        hasShadowStack = words("x86_Thread_features").contains("shstk")
+        hasShadowStack = words("x86_Thread_features").contains { $0.elementsEqual("shstk".utf8) }
         voluntarySwitches = number("voluntary_ctxt_switches")
         involuntarySwitches = number("nonvoluntary_ctxt_switches")
     }

@@ -46,7 +46,7 @@ struct ChannelWork {
         let why =
             resolver.library.unreadable?.description
             ?? (found != nil
-                ? "no \(resolver.noun) was found, but how \(resolver.name) \(resolver.library.version) lays them out was never tried"
+                ? "no \(resolver.noun) was found, but how this \(resolver.name) lays them out was never tried"
                 : nil)
             ?? "the process has too much memory to look for a \(resolver.noun) of \(resolver.name) in it"
         var report = blank(Diagnosis(.opaque, why))

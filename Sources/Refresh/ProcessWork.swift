@@ -1,3 +1,4 @@
+import ELFImage
 import Evidence
 import LinuxProcess
 import ResolvConf
@@ -13,32 +14,60 @@ public enum ProcessTask: Codable, Sendable, Equatable {
     case reset(ThreadReset)
 }
 
+/// What a worker knows that holds for more than one process. For one thread's use.
+final class CommonKnowledge {
+    let images = ImageCache()
+    let sockets = SocketDirectory()
+}
+
 /// The way of one process: snapshot, diagnosis, repair, evidence, report. For one thread's use.
 public struct ProcessWork {
     let target: TargetProcess
     /// Channels that were seen in use; nil where the whole process is to be worked on.
     let seen: [Channel]?
 
+    private let sockets: SocketDirectory
+
     /// Does a task and never throws: what goes wrong stands in the report.
-    static func perform(_ order: WorkOrder) -> ProcessReport {
+    static func perform(_ order: WorkOrder, knowing common: CommonKnowledge = CommonKnowledge()) -> ProcessReport {
         let id = ProcessID(order.pid)
         do {
-            return try ProcessWork(target: TargetProcess(id), seen: order.channels).report(order.task)
+            let deadline = MonotonicClock.nanoseconds + transitionPatience
+            while true {
+                let target = try TargetProcess(id, cache: common.images)
+                let report = try ProcessWork(target: target, seen: order.channels, sockets: common.sockets)
+                    .report(order.task)
+                guard target.isInTransition else { return report }
+                guard MonotonicClock.nanoseconds < deadline else { return report.overtaken }
+                MonotonicClock.sleep(microseconds: transitionPause)
+            }
         } catch {
             return ProcessReport(failed: id, error)
         }
     }
 
+    /// How long one looks again and again at a process that becomes another program meanwhile, in nanoseconds.
+    private static let transitionPatience: UInt64 = 250_000_000
+    /// Between two looks, in microseconds.
+    private static let transitionPause: UInt64 = 2000
+
     private func report(_ task: ProcessTask) throws(TargetError) -> ProcessReport {
         var report = ProcessReport(pid: target.id.rawValue)
+        report.innerPid = target.innerID
         report.name = target.name
         report.executable = target.executable
         report.resolvConf = fileReport()
         report.namespaces = namespaceReport()
 
-        let before = try? SessionCensus(of: target.id)
+        let before: SessionCensus?
+        if case .refresh = task {
+            before = try? SessionCensus(of: target.id, directory: sockets)
+        } else {
+            before = nil
+        }
         var awaited: [LookupSite] = []
-        for resolver in Resolver.find(in: target) where seen == nil || resolver.hasChannels {
+        let resolvers = Resolver.find(in: target)
+        for resolver in resolvers where seen == nil || resolver.hasChannels {
             let reports = try resolverReports(resolver, task)
             report.resolvers += reports
             // What is known to have a channel and not which thread uses it waits for a lookup.
@@ -47,8 +76,9 @@ public struct ProcessWork {
             }
         }
         report.awaitedLookups = awaited.isEmpty ? nil : awaited
+        report.addSurroundings(of: target, isGlibc: resolvers.contains(where: \.isGlibc))
         guard target.isSame else { throw .gone(target.id) }
-        if case .refresh = task, let before, let after = try? SessionCensus(of: target.id) {
+        if let before, let after = try? SessionCensus(of: target.id, directory: sockets) {
             report.sessions = .init(
                 before: before.sockets.count, after: after.sockets.count, lost: before.lost(since: after).count)
         }
@@ -59,8 +89,14 @@ public struct ProcessWork {
         switch resolver {
         case .musl(let musl):
             return try threads(task).map { ResolverReport(musl, $0, in: target) }
+        case .go(let go):
+            return [ResolverReport(go, in: target, task)]
         case .opaque(let library, let path, let reason):
             return [ResolverReport(opaque: library, path: path, reason)]
+        case .ambiguous(let library, let path, let reason):
+            var report = ResolverReport(opaque: library, path: path, reason)
+            if task != .inspect { report.repair = .init(action: "refused", reason: reason.description) }
+            return [report]
         case .glibc(let glibc):
             return GlibcWork(resolver: glibc, target: target).reports(try threads(task), task)
         case .channels(let channels):
@@ -97,11 +133,22 @@ public struct ProcessWork {
     private func namespaceReport() -> ProcessReport.NamespaceReport? {
         guard let mount = try? target.id.namespaceName(.mount), let network = try? target.id.namespaceName(.network)
         else { return nil }
-        return .init(mount: mount, network: network)
+        return .init(
+            mount: mount, network: network, pid: try? target.id.namespaceName(.process),
+            user: try? target.id.namespaceName(.user))
     }
 }
 
 extension ProcessReport {
+    /// The same of a process that became another program in the meantime: what could not be read of it could not for that reason.
+    fileprivate var overtaken: ProcessReport {
+        var report = self
+        for index in resolvers.indices where resolvers[index].state == ResolverState.opaque.rawValue {
+            report.resolvers[index].explanation = "it was becoming another program whenever it was looked at"
+        }
+        return report
+    }
+
     init(failed id: ProcessID, _ error: TargetError) {
         self.init(pid: id.rawValue)
         self.error = error.description
@@ -130,6 +177,18 @@ extension ResolverReport {
             ndots: expected.options.ndots, timeout: expected.options.timeout, attempts: expected.options.attempts,
             flags: [])
         lookup = musl.lookup(of: thread, in: target).map { LookupReport($0) }
+        repair = .init(action: "none")
+    }
+
+    /// What Go's resolver has in force is not read: the report says only what it does.
+    init(_ go: GoResolver, in target: TargetProcess, _ task: ProcessTask) {
+        let diagnosis = go.diagnose(file: (try? target.file.get()) ?? ResolvConf())
+        self.init(library: "go", path: go.path, state: diagnosis.state.rawValue)
+        version = go.version
+        explanation = diagnosis.explanation
+        reason = diagnosis.state == .opaque ? "unreadable" : nil
+        guard task != .inspect else { return }
+        was = state
         repair = .init(action: "none")
     }
 

@@ -69,11 +69,13 @@ private struct WaitingChannels {
     ) throws(SystemError) {
         let watch: EntryWatch
         do throws(SystemError) {
-            watch = try EntryWatch(Set(sites.keys))
+            let threads = places.keys.flatMap { (try? ProcessID($0).threads()) ?? [] }
+            watch = try EntryWatch(Set(sites.keys), of: threads)
         } catch {
             for place in places.values { reports[place].explainUnwatched(error) }
             return
         }
+        defer { watch.leave(to: pool.program) }
         let deadline = MonotonicClock.nanoseconds + UInt64(limits.wait * 1e9)
         while !places.isEmpty {
             onProgress(.waiting(places.count))

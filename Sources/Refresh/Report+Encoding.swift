@@ -7,6 +7,8 @@ extension Report {
         self.command = command
         self.processes = processes
         summary = Summary(of: processes)
+        let undone = command == "inspect" ? [] : UndoneReport.all(in: processes)
+        summary.undone = undone.isEmpty ? nil : undone
         host = Report.hostName()
         at = Report.timestamp()
     }

@@ -25,18 +25,26 @@ public struct Report: Codable, Sendable {
         public var refused = 0
         /// Processes that could not be worked on at all.
         public var failed = 0
+        /// What stayed undone and why; absent where nothing did, or nothing was to be done.
+        public var undone: [UndoneReport]?
     }
 }
 
 /// One process. Everything in it was read from that process; what does not apply is left out.
 public struct ProcessReport: Codable, Sendable {
     public var pid: Int32
+    /// The number it has in its own PID namespace, where that is another one than ours.
+    public var innerPid: Int32?
     public var name: String?
     public var executable: String?
     public var resolvConf: FileReport?
     public var namespaces: NamespaceReport?
     public var resolvers: [ResolverReport] = []
     public var sessions: SessionReport?
+    /// Services that it has names resolved by, or that keep answers for it.
+    public var helpers: [HelperReport]?
+    /// What else is to be known about how it comes by its addresses.
+    public var remarks: [String]?
     /// Why it could not be worked on.
     public var error: String?
     /// The exit code that the error calls for.
@@ -55,6 +63,8 @@ public struct ProcessReport: Codable, Sendable {
     public struct NamespaceReport: Codable, Sendable, Equatable {
         public var mount: String
         public var network: String
+        public var pid: String?
+        public var user: String?
     }
 
     public struct SessionReport: Codable, Sendable, Equatable {
@@ -173,10 +183,25 @@ extension TargetError {
     /// The exit code for it, when it was the user who named the process.
     public var exitStatus: ExitStatus {
         switch self {
-        case .gone, .noSuchName, .noSuchThread, .zombie: .gone
+        case .gone, .noSuchThread, .zombie: .gone
         case .notPermitted, .traced: .notPermitted
-        case .kernelThread, .oneself, .firstProcess: .usage
+        case .noSuchName, .kernelThread, .oneself, .firstProcess: .usage
         case .thirtyTwoBit, .failed: .inPart
         }
     }
+}
+
+/// A service that resolves names for a process.
+public struct HelperReport: Codable, Sendable, Equatable {
+    /// `nscd` or `systemd-resolved`.
+    public var name: String
+    public var pid: Int32?
+    /// How it is known that the process uses it.
+    public var why: String
+    /// What refreshes it.
+    public var command: String
+    /// Whether the command was run; left out where that was not asked for.
+    public var ran: Bool?
+    /// What came of it.
+    public var result: String?
 }

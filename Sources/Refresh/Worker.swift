@@ -23,10 +23,15 @@ public enum Worker {
         signal(SIGPIPE, SIG_IGN)
         // The ends of our waits are what a held thread waits for.
         clinux_set_timer_slack(1)
+        let common = CommonKnowledge()
+        var courtesy = Courtesy()
         var lines = LineBuffer()
         while let line = lines.next(from: STDIN_FILENO) {
             guard let order = try? JSONDecoder().decode(WorkOrder.self, from: Data(line)) else { return }
-            let report = ProcessWork.perform(order)
+            let report =
+                order.task.holdsThreads
+                ? courtesy.whileStandingBack { ProcessWork.perform(order, knowing: common) }
+                : ProcessWork.perform(order, knowing: common)
             guard let answer = try? JSONEncoder().encode(report),
                 (try? writeAll(Array(answer) + [UInt8(ascii: "\n")], to: STDOUT_FILENO)) != nil
             else { return }

@@ -1,15 +1,16 @@
-import FoundationEssentials
-import Glibc
 import LinuxProcess
 import Resolvers
-import Tracing
 
 /// Hands processes out to a few workers, each with a deadline, and gathers their reports.
-public struct WorkerPool {
+///
+/// A worker that dies or hangs costs the process it was at, and nobody else: another takes its place.
+public final class WorkerPool {
     /// The program to start as a worker, and its arguments.
-    private let program: (path: String, arguments: [String])
+    let program: (path: String, arguments: [String])
     private let workerCount: Int
     private let grace: Double
+    /// Kept from one round of orders to the next: what workers know of images is worth something.
+    private var desks: [Desk] = []
 
     /// - Parameter grace: seconds beyond what a task itself may wait; a worker that takes longer hangs.
     public init(path: String = "/proc/self/exe", arguments: [String], workerCount: Int, grace: Double = 10) {
@@ -20,7 +21,7 @@ public struct WorkerPool {
 
     /// Performs a task on every process.
     ///
-    /// - Parameter onReport: called after each report with the number done so far.
+    /// - Parameter onReport: called with the number done so far, after each report and now and then while none comes.
     /// - Returns: the reports, in the order of `ids`.
     public func perform(
         _ task: ProcessTask, on ids: [ProcessID], onReport: (Int) -> Void = { _ in }
@@ -30,40 +31,93 @@ public struct WorkerPool {
 
     /// Carries out orders, and returns their reports in the same order.
     func perform(_ orders: [WorkOrder], onReport: (Int) -> Void = { _ in }) throws(SystemError) -> [ProcessReport] {
-        var reports = [ProcessReport?](repeating: nil, count: orders.count)
-        var desks: [Desk] = []
-        for _ in 0..<min(workerCount, orders.count) { desks.append(try Desk(program)) }
-        var next = 0
-        var done = 0
-        while done < orders.count {
-            for place in desks.indices where desks[place].index == nil && next < orders.count {
-                if desks[place].hasEnded { desks[place] = try Desk(program) }
-                let limit = UInt64((orders[next].task.wait + grace) * 1e9)
-                desks[place].give(index: next, orders[next], deadline: limit)
-                next += 1
+        var round = OrderRound(orders)
+        do {
+            while !round.isDone {
+                try handOut(&round)
+                if !Desk.waitForAny(of: desks) { onReport(round.done) }
+                try collect(into: &round, onReport)
             }
-            Desk.waitForAny(of: desks)
-            for place in desks.indices {
-                guard let index = desks[place].index else { continue }
-                switch desks[place].collect() {
-                case .working:
-                    continue
-                case .report(let report):
-                    reports[index] = report
-                case .failed(let why):
-                    let id = ProcessID(orders[index].pid)
-                    reports[index] = ProcessReport(failed: id, .failed(id, SystemError(why, code: EIO)))
-                    desks[place] = try Desk(program)
-                }
-                done += 1
-                onReport(done)
+        } catch {
+            // What is on the other desks belongs to this round.
+            desks = []
+            throw error
+        }
+        return round.reports.compactMap { $0 }
+    }
+
+    /// Gives every idle worker an order, as long as there are some.
+    private func handOut(_ round: inout OrderRound) throws(SystemError) {
+        desks.removeAll { $0.isIdle && $0.hasEnded }
+        for desk in desks where desk.isIdle {
+            guard let index = round.take() else { return }
+            give(index, to: desk, round)
+        }
+        while desks.count < workerCount, let index = round.take() {
+            do {
+                let desk = try Desk(program)
+                give(index, to: desk, round)
+                desks.append(desk)
+            } catch {
+                round.putBack(index)
+                // Those who are there will do it.
+                if desks.isEmpty { throw error }
+                return
             }
         }
-        return reports.compactMap { $0 }
+    }
+
+    private func give(_ index: Int, to desk: Desk, _ round: OrderRound) {
+        let order = round.orders[index]
+        desk.give(index: index, order, deadline: UInt64((order.task.wait + grace) * 1e9))
+    }
+
+    private func collect(into round: inout OrderRound, _ onReport: (Int) -> Void) throws(SystemError) {
+        var answers: [(desk: Desk, index: Int, line: [UInt8])] = []
+        for desk in desks {
+            guard let index = desk.index else { continue }
+            switch desk.collect() {
+            case .working:
+                continue
+            case .answer(let line):
+                answers.append((desk, index, line))
+            case .died where desk.answers > 0 && round.mayRetry(index):
+                // It may have ended after its last answer, before it took this order.
+                dismiss(desk, &round)
+            case .died:
+                round.fail(index, "the worker died")
+                dismiss(desk, &round)
+                onReport(round.done)
+            case .hangs:
+                round.fail(index, "the worker did not come to an end in time")
+                dismiss(desk, &round)
+                onReport(round.done)
+            }
+        }
+        // The workers first: to understand an answer takes about as long as to give one.
+        try handOut(&round)
+        for answer in answers {
+            if !round.finish(answer.index, answer.line) { dismiss(answer.desk, &round) }
+            onReport(round.done)
+        }
+    }
+
+    /// Ends a worker. What it had not come to is for another.
+    private func dismiss(_ desk: Desk, _ round: inout OrderRound) {
+        if let index = desk.index, !round.isDone(index) { round.putBack(index) }
+        desks.removeAll { $0 === desk }
     }
 }
 
 extension ProcessTask {
+    /// It may change something in a thread, for which that is held.
+    var holdsThreads: Bool {
+        switch self {
+        case .inspect, .plan: false
+        case .refresh, .reset: true
+        }
+    }
+
     /// How long it may wait by itself, in seconds.
     var wait: Double {
         switch self {
@@ -71,63 +125,5 @@ extension ProcessTask {
         case .refresh(let limits): limits.wait
         case .reset: RepairLimits().wait
         }
-    }
-}
-
-/// A worker and what it has on its desk.
-private final class Desk {
-    private let worker: ChildProcess
-    private var lines = LineBuffer()
-    /// The place of the process it works on, among all.
-    private(set) var index: Int?
-    private var deadline: UInt64 = 0
-
-    enum Result {
-        case working
-        case report(ProcessReport)
-        case failed(String)
-    }
-
-    init(_ program: (path: String, arguments: [String])) throws(SystemError) {
-        worker = try ChildProcess(program.path, program.arguments)
-    }
-
-    func give(index: Int, _ order: WorkOrder, deadline limit: UInt64) {
-        self.index = index
-        deadline = MonotonicClock.nanoseconds + limit
-        // Should this fail, the worker is dead and its output ended: collect() sees that.
-        guard let line = try? JSONEncoder().encode(order) else { return }
-        try? writeAll(Array(line) + [UInt8(ascii: "\n")], to: worker.input.rawValue)
-    }
-
-    /// The worker has closed its output: it is done for good.
-    var hasEnded: Bool {
-        var entry = pollfd(fd: worker.output.rawValue, events: Int16(POLLIN), revents: 0)
-        return poll(&entry, 1, 0) > 0 && index == nil
-    }
-
-    /// Sleeps until some worker has said something or has run out of time.
-    static func waitForAny(of desks: [Desk]) {
-        let busy = desks.filter { $0.index != nil }
-        var entries = busy.map { pollfd(fd: $0.worker.output.rawValue, events: Int16(POLLIN), revents: 0) }
-        let now = MonotonicClock.nanoseconds
-        let first = busy.map(\.deadline).min() ?? now
-        let milliseconds = first > now ? (first - now) / 1_000_000 + 1 : 0
-        poll(&entries, nfds_t(entries.count), Int32(clamping: milliseconds))
-    }
-
-    func collect() -> Result {
-        var entry = pollfd(fd: worker.output.rawValue, events: Int16(POLLIN), revents: 0)
-        if poll(&entry, 1, 0) > 0, !lines.fill(from: worker.output.rawValue) { return .failed("the worker died") }
-        // One that talks without ever ending its line hangs as well.
-        guard let line = lines.take() else {
-            return MonotonicClock.nanoseconds > deadline
-                ? .failed("the worker did not come to an end in time") : .working
-        }
-        index = nil
-        guard let report = try? JSONDecoder().decode(ProcessReport.self, from: Data(line)) else {
-            return .failed("the worker's answer makes no sense")
-        }
-        return .report(report)
     }
 }

@@ -13,6 +13,8 @@ struct CallAttempt {
     let eventLoop: SafePoint.EventLoopRule
     /// The system calls that the functions make.
     let systemCalls: [SeccompFilter.Call]
+    /// Functions that must not be on the thread's stack, besides what is never safe.
+    var isForbidden: (StackFrame) -> Bool = { _ in false }
 
     enum Result {
         case done(CallOutcome)
@@ -58,6 +60,8 @@ struct CallAttempt {
             case .unsafe(let why): return .notNow(why)
             case .never(let why): return .never(why)
             }
+
+            if stack.frames.contains(where: isForbidden) { return .notNow("it is in the library that is to be called") }
 
             let held = try HeldThread(thread, in: target.id, images: target.images)
             guard snapshot.isStill(held, stack: stack, memory: target.images.memory) else {

@@ -8,8 +8,15 @@ public enum Resolver {
     case musl(MuslResolver)
     /// A library whose objects each have a configuration of their own.
     case channels(ChannelResolver)
+    case go(GoResolver)
     /// A resolver is there but cannot be read: which library, and why.
     case opaque(library: String, path: String, reason: OpaqueReason)
+    /// Several libraries of a kind are there, and which of them resolves is not known.
+    case ambiguous(library: String, path: String, reason: OpaqueReason)
+
+    public var isGlibc: Bool {
+        if case .glibc = self { true } else { false }
+    }
 
     /// It is a library with channels.
     public var hasChannels: Bool {
@@ -18,28 +25,51 @@ public enum Resolver {
 
     /// Looks for every resolver Repoint knows: that of the C library first, then libraries that bring one of their own.
     public static func find(in target: TargetProcess) -> [Resolver] {
-        let own = cLibrary(in: target)
+        let go = GoResolver(in: target.images)
+        var found: [Resolver] = []
+        if let library = cLibrary(in: target) {
+            found.append(library)
+        } else if go == nil {
+            found.append(staticProgram(in: target))
+        }
+        if let go { found.append(.go(go)) }
         var glibc: GlibcLibrary?
-        if case .glibc(let resolver) = own { glibc = resolver.library }
+        if case .glibc(let resolver)? = found.first { glibc = resolver.library }
         let libraries: [any ChannelLibrary] =
             CAresLibrary.all(in: target.images) + EvdnsLibrary.all(in: target.images)
-        return [own] + libraries.map { .channels(ChannelResolver($0, target: target, glibc: glibc)) }
+        found += libraries.map { .channels(ChannelResolver($0, target: target, glibc: glibc)) }
+        return found
     }
 
-    private static func cLibrary(in target: TargetProcess) -> Resolver {
-        if let musl = MuslResolver(in: target.images) { return .musl(musl) }
+    /// The resolver of the C library, loaded or linked into the program.
+    private static func cLibrary(in target: TargetProcess) -> Resolver? {
+        let images = target.images
+        let musl = MuslResolver(in: images)
+        var path = images.list.modules.first { LibraryKind(name: $0.name) == .libc }?.path
         do {
-            if let library = try GlibcLibrary(in: target.images) {
-                return .glibc(GlibcResolver(library, target: target))
-            }
+            let glibc = try GlibcLibrary(in: images)
+            if let musl, glibc != nil { throw SeveralLibraries(count: 2, path: musl.path) }
+            if let musl { return .musl(musl) }
+            if let glibc { return .glibc(GlibcResolver(glibc, target: target)) }
+            guard let program = images.program, GlibcLibrary.isStatic(program, images.memory) else { return nil }
+            path = program.path
+            let library = try GlibcLibrary(static: program, in: target.id, images: images)
+            return .glibc(GlibcResolver(library, target: target))
+        } catch let several as SeveralLibraries {
+            return .ambiguous(library: "glibc", path: several.path, reason: several.reason)
         } catch {
-            let path = target.images.list.modules.first { LibraryKind(name: $0.name) == .libc }?.path ?? ""
             let reason = error as? OpaqueReason ?? OpaqueReason("\(error)")
-            return .opaque(library: "glibc", path: path, reason: reason)
+            return .opaque(library: "glibc", path: path ?? "", reason: reason)
         }
-        let program = target.images.list.modules.first { $0.file != nil }
-        return .opaque(
-            library: "unknown", path: program?.path ?? target.executable,
-            reason: OpaqueReason("no C library is loaded: a static program, whose resolver has no symbols"))
+    }
+
+    /// A program without any C library that is known.
+    private static func staticProgram(in target: TargetProcess) -> Resolver {
+        .opaque(
+            library: "unknown", path: target.images.program?.path ?? target.executable,
+            reason: OpaqueReason(
+                target.isStarting
+                    ? "no C library is loaded: it is only just starting, or does without"
+                    : "no C library is loaded: a static program, whose resolver has no symbols"))
     }
 }

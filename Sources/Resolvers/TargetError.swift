@@ -43,7 +43,9 @@ public enum TargetError: Error, Sendable, Equatable, CustomStringConvertible {
     }
 
     /// Refuses what is no target, by what /proc tells and before anything else is looked at.
-    static func check(_ id: ProcessID) throws(TargetError) {
+    ///
+    /// - Returns: the status of what is one.
+    static func check(_ id: ProcessID) throws(TargetError) -> ProcessStatus {
         guard id != .own else { throw .oneself(id) }
         let stat: ProcessStat
         let status: ProcessStatus
@@ -66,6 +68,7 @@ public enum TargetError: Error, Sendable, Equatable, CustomStringConvertible {
             throw TargetError(error, process: id)
         }
         if is64Bit == false { throw .thirtyTwoBit(id) }
+        return status
     }
 
     /// What is missing when the kernel says no (ptrace(2), "Ptrace access mode checking").

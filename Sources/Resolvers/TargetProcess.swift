@@ -7,6 +7,8 @@ import Tracing
 /// A process under examination: everything its resolvers are judged by, read once. For one thread's use.
 public final class TargetProcess {
     public let id: ProcessID
+    /// Its PID in its own PID namespace, where that is not ours.
+    public let innerID: Int32?
     public let name: String
     public let executable: String
     public let startTime: UInt64
@@ -19,9 +21,12 @@ public final class TargetProcess {
 
     public static let resolvConfPath = "/etc/resolv.conf"
 
+    /// - Parameter cache: what is known of images from other processes.
     /// - Throws: ``TargetError`` where it is not a process to work on.
-    public init(_ id: ProcessID) throws(TargetError) {
-        try TargetError.check(id)
+    public init(_ id: ProcessID, cache: ImageCache = ImageCache()) throws(TargetError) {
+        let status = try TargetError.check(id)
+        let numbers = status.namespacePIDs
+        innerID = numbers.count > 1 ? numbers.last : nil
         do {
             let stat = try ProcessStat(of: id)
             self.id = id
@@ -29,7 +34,7 @@ public final class TargetProcess {
             startTime = stat.startTime
             stackStart = stat.stackStart
             executable = try id.executable()
-            images = try ImageCatalog(of: id)
+            images = try ImageCatalog(of: id, cache: cache)
             unwinder = Unwinder(images)
         } catch {
             throw TargetError(error, process: id)
@@ -75,4 +80,17 @@ public final class TargetProcess {
 
     /// It is still the process it was: same PID, same start.
     public var isSame: Bool { (try? ProcessStat(of: id).startTime) == startTime }
+
+    /// It has replaced itself by another program (execve(2)) since it was read, or is only just starting: its loader has not come to a
+    /// C library yet. Either way what was read of it is not what it is about to be.
+    public var isInTransition: Bool {
+        guard let stackStart = try? ProcessStat(of: id).stackStart else { return false }
+        return stackStart != self.stackStart || isStarting
+    }
+
+    /// A program that wants a loader, in which no C library is to be seen.
+    var isStarting: Bool {
+        images.program?.hasInterpreter == true
+            && !images.list.modules.contains { LibraryKind(name: $0.name) == .libc || $0.name.hasPrefix("ld-musl") }
+    }
 }

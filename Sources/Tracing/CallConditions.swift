@@ -19,15 +19,16 @@ public enum CallConditions {
         ]
     }()
 
-    /// Those of a resolver that is given other servers: it may read the file itself, closes its sockets, sends again what is
-    /// under way, and tells an event loop of it.
-    public static let reconfiguring: [SeccompFilter.Call] = {
+    /// Those of a resolver that is given other servers: it closes its sockets, sends again what is under way, and tells an event
+    /// loop of it. Some read the file for it.
+    public static func reconfiguring(readingFile: Bool) -> [SeccompFilter.Call] {
         let numbers = Native.systemCalls
-        return reinitializing + [
+        let always: Set<String> = ["close", "brk", "mmap", "munmap", "mprotect", "futex", "rt_sigreturn"]
+        return reinitializing.filter { readingFile || always.contains($0.name) } + [
             .init("epoll_ctl", numbers.epollCtl), .init("socket", numbers.socket, [2, 2]),
             .init("connect", numbers.connect), .init("sendto", numbers.sendto),
         ]
-    }()
+    }
 
     /// Looks at a thread before it is held.
     ///

@@ -76,6 +76,25 @@ public struct WayBack: Sendable, Equatable {
         self.init(signalReturn: signalReturn, resultStore: resultStore)
     }
 
+    /// The same code in an image that lies elsewhere.
+    public func moved(by distance: UInt64) -> WayBack {
+        WayBack(
+            signalReturn: signalReturn &+ distance,
+            resultStore: resultStore.map {
+                ResultStore(
+                    address: $0.address &+ distance, displacement: $0.displacement, stackBytes: $0.stackBytes)
+            })
+    }
+
+    /// The process really has this code where we think.
+    public func isThere(_ memory: ProcessMemory) -> Bool {
+        let code = Native.signalReturnCode
+        guard (try? memory.read(signalReturn, count: code.count)) == code else { return false }
+        guard let resultStore else { return true }
+        let bytes = try? memory.readUpTo(resultStore.address, count: Int(WayBack.overlap))
+        return bytes.flatMap { ResultStore.find(at: resultStore.address, in: $0) } == resultStore
+    }
+
     private static let step: UInt64 = 64 << 10
     private static let overlap: UInt64 = 64
 
@@ -106,6 +125,13 @@ public struct ResultStore: Sendable, Equatable {
         self.address = address
         self.displacement = displacement
         self.stackBytes = stackBytes
+    }
+
+    /// The one that begins with the first byte of some code.
+    static func find(at address: UInt64, in code: [UInt8]) -> ResultStore? {
+        code.withUnsafeBytes { Native.resultStore($0[...]) }.map {
+            ResultStore(address: address, displacement: $0.displacement, stackBytes: $0.stackBytes)
+        }
     }
 
     static func find(in code: [UInt8], at start: UInt64) -> ResultStore? {

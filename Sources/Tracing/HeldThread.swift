@@ -18,6 +18,7 @@ public struct HeldThread: ~Copyable {
     public let heldSince: UInt64
     /// seccomp filters its system calls.
     let isFiltered: Bool
+    private let place: HoldPlace
     private var isHeld = true
 
     /// How long a thread may take to stop, in nanoseconds. Not short: on a busy machine it stops when it gets a CPU, and one that was
@@ -31,6 +32,7 @@ public struct HeldThread: ~Copyable {
     /// - Throws: ``HoldError``; the thread is then as it was.
     public init(_ thread: ThreadID, in process: ProcessID, images: ImageCatalog) throws(HoldError) {
         let wait = try HeldThread.examine(thread, in: process, images: images)
+        let place = HoldPlace(on: wait.processor)
         let asked = MonotonicClock.nanoseconds
         let registers = try HeldThread.stop(thread, in: process)
         var resumption = HeldThread.resumption(of: registers, expected: wait)
@@ -48,6 +50,7 @@ public struct HeldThread: ~Copyable {
         self.registers = registers
         self.resumption = resumption
         isFiltered = wait.isFiltered
+        self.place = place
         heldSince = asked
     }
 
@@ -95,31 +98,37 @@ public struct HeldThread: ~Copyable {
         let asleep: Double?
         /// seccomp filters its system calls.
         let isFiltered: Bool
+        /// The CPU it ran on last.
+        let processor: Int
     }
 
     /// Sees, without touching it, whether the thread can be stopped unnoticed.
     private static func examine(_ thread: ThreadID, in process: ProcessID, images: ImageCatalog) throws(HoldError)
         -> Wait
     {
-        let state: ProcessStat.State
+        let stat: ProcessStat
         let status: ProcessStatus
         let blocked: BlockedSystemCall?
         do {
-            state = try ProcessStat(of: thread, in: process).state
+            stat = try ProcessStat(of: thread, in: process)
             status = try ProcessStatus(of: thread, in: process)
             blocked = try BlockedSystemCall(of: thread, in: process)
         } catch {
             throw HoldError(error)
         }
         if let tracer = status.tracer { throw .traced(by: tracer) }
-        switch state {
+        switch stat.state {
         case .stopped, .tracingStop: throw .stopped
         case .zombie, .dead: throw .gone
         case .uninterruptible: throw .uninterruptible
         case .running, .sleeping, .idle, .parked: break
         }
         let isFiltered = status.seccomp != .disabled
-        guard let blocked else { return Wait(call: nil, restart: .byKernel, asleep: nil, isFiltered: isFiltered) }
+        func wait(_ restart: WaitRestart, asleep: Double? = nil) -> Wait {
+            Wait(
+                call: blocked, restart: restart, asleep: asleep, isFiltered: isFiltered, processor: stat.processor)
+        }
+        guard let blocked else { return wait(.byKernel) }
         let restart = WaitRestart(blocked, of: thread, in: process, isFiltered: isFiltered)
         switch restart {
         case .noticed(let why):
@@ -127,7 +136,7 @@ public struct HeldThread: ~Copyable {
         case .again where !Native.canRewindSystemCalls, .againWithRest where !Native.canRewindSystemCalls:
             throw .noticeable("its wait would end with EINTR, which cannot be hidden on this architecture")
         case .byKernel, .again:
-            return Wait(call: blocked, restart: restart, asleep: nil, isFiltered: isFiltered)
+            return wait(restart)
         case .againWithRest:
             // The argument's register must be one that nobody looks at after the call, as after a C function.
             guard images.isLibrary(.libc, at: blocked.programCounter) else {
@@ -136,7 +145,7 @@ public struct HeldThread: ~Copyable {
             guard let asleep = SchedulerClock.millisecondsAsleep(thread, in: process) else {
                 throw .noticeable("this kernel does not tell how long it has waited (/proc/PID/task/TID/sched)")
             }
-            return Wait(call: blocked, restart: restart, asleep: asleep, isFiltered: isFiltered)
+            return wait(restart, asleep: asleep)
         }
     }
 
@@ -149,8 +158,17 @@ public struct HeldThread: ~Copyable {
             throw HoldError(SystemError("seize thread \(thread)", code: -seized))
         }
         let interrupted = clinux_ptrace_interrupt(thread.rawValue)
-        guard interrupted == 0 else { throw HoldError(SystemError("interrupt thread \(thread)", code: -interrupted)) }
-        let stop = try ThreadStop.wait(for: thread, nanoseconds: patience)
+        guard interrupted == 0 else {
+            letGoOfNewLeader(in: process, after: thread)
+            throw HoldError(SystemError("interrupt thread \(thread)", code: -interrupted))
+        }
+        let stop: ThreadStop
+        do throws(HoldError) {
+            stop = try ThreadStop.wait(for: thread, nanoseconds: patience)
+        } catch {
+            if error == .gone { letGoOfNewLeader(in: process, after: thread) }
+            throw error
+        }
         switch stop {
         case .event:
             break
@@ -165,6 +183,7 @@ public struct HeldThread: ~Copyable {
             clinux_ptrace_detach(thread.rawValue, 0)
             throw .busy
         case .ended:
+            letGoOfNewLeader(in: process, after: thread)
             throw .gone
         }
         do {
@@ -172,6 +191,20 @@ public struct HeldThread: ~Copyable {
         } catch {
             clinux_ptrace_detach(thread.rawValue, 0)
             throw HoldError(error)
+        }
+    }
+
+    /// A thread that replaces the process (execve(2)) goes on under the leader's number, seized as it is, and would stand still for
+    /// nobody.
+    private static func letGoOfNewLeader(in process: ProcessID, after thread: ThreadID) {
+        let leader = process.leader
+        guard thread != leader, (try? ProcessStatus(of: leader, in: process))?.tracer == .own else { return }
+        clinux_ptrace_interrupt(leader.rawValue)
+        guard let stop = try? ThreadStop.wait(for: leader, nanoseconds: patience) else { return }
+        if case .signal(let signal) = stop {
+            clinux_ptrace_detach(leader.rawValue, signal)
+        } else {
+            clinux_ptrace_detach(leader.rawValue, 0)
         }
     }
 

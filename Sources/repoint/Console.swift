@@ -22,25 +22,40 @@ enum Console {
 
     static var isColoured: Bool { isatty(STDOUT_FILENO) == 1 && getenv("NO_COLOR") == nil }
 
-    /// What takes long shows how far it is, on a terminal.
-    struct Progress {
-        private let started = time(nil)
+    /// What takes over a second shows how far it is, on a terminal, and leaves nothing there.
+    final class Progress {
+        private let started = Progress.milliseconds
         private let isShown = isatty(STDERR_FILENO) == 1
+        private var last = 0
+
+        /// In milliseconds.
+        private static let patience = 1000
+        private static let interval = 100
 
         func report(_ progress: RefreshRun.Progress) {
-            guard isShown, time(nil) > started else { return }
+            let now = Progress.milliseconds
+            guard isShown, now - started >= Progress.patience, now - last >= Progress.interval else { return }
+            last = now
             switch progress {
             case .done(let done, let total):
-                Console.write("\r\u{1b}[K\(done) of \(total) processes", to: STDERR_FILENO)
+                show("\(done) of \(total) process\(total == 1 ? "" : "es")")
             case .waiting(let count):
-                Console.write(
-                    "\r\u{1b}[Kwaiting for the next lookup of \(count) process\(count == 1 ? "" : "es")",
-                    to: STDERR_FILENO)
+                show("waiting for the next lookup of \(count) process\(count == 1 ? "" : "es")")
             }
         }
 
         func end() {
-            if isShown { Console.write("\r\u{1b}[K", to: STDERR_FILENO) }
+            if last > 0 { show("") }
+        }
+
+        private func show(_ text: String) {
+            Console.write("\r\u{1b}[K\(text)", to: STDERR_FILENO)
+        }
+
+        private static var milliseconds: Int {
+            var now = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &now)
+            return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
         }
     }
 }

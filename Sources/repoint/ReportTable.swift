@@ -23,11 +23,8 @@ struct ReportTable {
                 : ["PID", "NAME", "THREAD", "RESOLVER", "STATE", "SERVERS", "OPTIONS"],
             width: width, isColoured: isColoured)
         for process in report.processes {
-            if let error = process.error {
-                table.add(
-                    pad([.init("\(process.pid)"), .init(process.name ?? "-")], isRepair), remarks: [.init(error, .bad)])
-                continue
-            }
+            // Said already, on standard error.
+            if process.error != nil { continue }
             let groups = self.groups(of: process)
             for (index, group) in groups.enumerated() {
                 let cells = isRepair ? repairCells(process, group) : stateCells(process, group)
@@ -39,10 +36,11 @@ struct ReportTable {
                         "sessions: \(sessions.before) established before, \(sessions.after) after, \(sessions.lost) lost"
                     remarks.append(.init(text, sessions.lost == 0 ? .good : .bad))
                 }
+                if index == groups.count - 1 { remarks += surroundings(of: process) }
                 table.add(cells, remarks: remarks)
             }
         }
-        return (report.processes.isEmpty ? "" : table.text) + summary + "\n"
+        return (report.processes.isEmpty ? "" : table.text) + summary + "\n" + undone
     }
 
     /// Threads of which the same is to be said stand in one row.
@@ -177,8 +175,15 @@ struct ReportTable {
 
     // MARK: Common
 
-    private func pad(_ cells: [Table.Cell], _ isRepair: Bool) -> [Table.Cell] {
-        cells + Array(repeating: .init("-", .dull), count: (isRepair ? 10 : 7) - cells.count)
+    /// Services that answer for the process, and what else is to be known of it.
+    private func surroundings(of process: ProcessReport) -> [Table.Cell] {
+        let helpers = (process.helpers ?? []).map { helper in
+            let name = helper.pid.map { "\(helper.name) (process \($0))" } ?? helper.name
+            let result = helper.result.map { "; \(helper.ran == true ? "run" : "not run"): \($0)" } ?? ""
+            return Table.Cell(
+                "\(name) answers for it: \(helper.why); `\(helper.command)` refreshes it\(result)", .notable)
+        }
+        return helpers + (process.remarks ?? []).map { Table.Cell($0, .dull) }
     }
 
     private func name(of resolver: ResolverReport) -> String {
@@ -205,4 +210,23 @@ struct ReportTable {
         let subject = summary.processes == 1 ? "1 process" : "\(summary.processes) processes"
         return parts.isEmpty ? subject : "\(subject): \(parts.joined(separator: ", "))"
     }
+
+    /// What stayed undone and why, where the table is too long to look for it there.
+    private var undone: String {
+        guard report.processes.count > 1, let groups = report.summary.undone else { return "" }
+        let names = Dictionary(report.processes.map { ($0.pid, $0.name ?? "-") }) { first, _ in first }
+        var list = Table(["STAYED UNDONE", "PROCESSES"], width: width, isColoured: isColoured)
+        for group in groups {
+            let shown = group.processes.prefix(isVerbose ? Int.max : ReportTable.namedProcesses)
+            let rest = group.processes.count - shown.count
+            let words = shown.map { "\(names[$0] ?? "-") \($0)" } + (rest > 0 ? ["\(rest) more"] : [])
+            list.add(
+                [.init(group.outcome, .notable), .init("\(group.processes.count)")],
+                remarks: [.init(group.reason), .init(words.joined(separator: ", "), .dull)])
+        }
+        return list.text
+    }
+
+    /// So many processes are named for each reason; the rest is counted.
+    private static let namedProcesses = 12
 }

@@ -52,6 +52,66 @@ struct ImageCatalogTests {
         #expect(symbol.value < 0x10000)
     }
 
+    @Test(
+        "an exported symbol is found through the hash table alone",
+        arguments: ["__res_init", "getpid", "malloc", "__resp", "environ"])
+    func exported(name: String) throws {
+        let definition = try #require(image.definition(of: name))
+        let lookup = try #require(SymbolLookup(in: libc, memory: images.memory))
+        #expect(lookup.address(of: name) != nil)
+        if definition.kind != .threadLocal { #expect(lookup.address(of: name) == definition.value) }
+    }
+
+    @Test(
+        "what is not exported, or only wanted from elsewhere, is not found",
+        arguments: ["nonesuch", "", "__tls_get_addr"])
+    func notExported(name: String) throws {
+        let lookup = try #require(SymbolLookup(in: libc, memory: images.memory))
+        #expect(lookup.address(of: name) == nil)
+    }
+
+    @Test("libc carries the mark of glibc's start-up code, and nothing that Go's linker leaves")
+    func notes() {
+        #expect(libc.has(.abiTag, memory: images.memory))
+        #expect(!libc.has(.goBuildID, memory: images.memory))
+    }
+
+    @Test("a file that is mapped only to be read is no image, one that is loaded stays one")
+    func onlyMapped() throws {
+        let size = 1 << 16
+        let descriptor = try OwnedDescriptor(opening: "/proc/self/exe")
+        let mapped = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor.rawValue, 0)
+        try #require(mapped != MAP_FAILED)
+        defer { munmap(mapped, size) }
+        let address = UInt64(UInt(bitPattern: mapped))
+        let again = try ImageCatalog(of: .own)
+        #expect(again.map.regions.contains { $0.range.contains(address) && $0.offset == 0 })
+        #expect(!again.list.modules.contains { $0.base == address })
+        #expect(again.list.modules.contains { $0.base == libc.base })
+    }
+
+    @Test(
+        "a program's thread-local variables end at the thread pointer, as far as the block is aligned",
+        arguments: [
+            (0x78, 8, 0, -0x78), (0x78, 8, 0x48, -0x30), (0x78, 64, 0, -0x80), (0x80, 64, 0x7f, -1), (1, 1, 0, -1),
+        ] as [(UInt64, UInt64, UInt64, Int64)])
+    func threadLocalOffset(size: UInt64, alignment: UInt64, variable: UInt64, offset: Int64) {
+        let block = LoadedModule.ThreadLocalBlock(image: 0, size: size, alignment: alignment)
+        #expect(block.offset(of: variable) == offset)
+        #expect(block.offset(of: size) == nil)
+    }
+
+    @Test("the full symbol table is that of the file a process runs")
+    func symbolTable() throws {
+        let program = try #require(images.program)
+        let names: Set = ["main", "nonesuch"]
+        let table = try SymbolTable(of: program, in: .own, memory: images.memory, names: names)
+        #expect(table?["nonesuch"] == nil)
+        #expect(throws: ELFError.self) {
+            try SymbolTable(of: libc, in: .own, memory: images.memory, names: names)
+        }
+    }
+
     @Test("a name that libc does not define is not found")
     func noFunction() {
         #expect(image.definition(of: "no_such_function") == nil)
@@ -162,9 +222,7 @@ struct DynamicImageTests {
     func newestVersion(versions: [String], newest: String?) throws {
         let images = try ImageCatalog(of: .own)
         let module = try #require(images.list.modules.first)
-        let image = DynamicImage(
-            module: module, soname: nil, needed: [], symbols: [], relocations: [], definedVersions: versions,
-            buildID: nil)
+        let image = DynamicImage(module: module, content: ImageContent(definedVersions: versions))
         #expect(image.newestVersion(prefix: "GLIBC_") == newest)
     }
 }

@@ -99,4 +99,17 @@ struct MemoryMapTests {
         #expect(code.name.contains("libc"))
         #expect(map.regions.contains { $0.name == "[stack]" })
     }
+
+    @Test(
+        "files are named as a process names them that has another root directory",
+        arguments: [
+            ("/", "/opt/two words/a (b) c"), ("/opt", "/two words/a (b) c"), ("/opt/two words", "/a (b) c"),
+            // What lies outside keeps its name; so does what only begins alike.
+            ("/srv", "/opt/two words/a (b) c"), ("/opt/two", "/opt/two words/a (b) c"),
+        ])
+    func root(root: String, name: String) {
+        let map = MemoryMap(parsing: MemoryMapTests.text, root: root)
+        #expect(map.regions.first?.name == name)
+        #expect(map.regions.contains { $0.name == "[stack]" })
+    }
 }

@@ -49,6 +49,41 @@ import Testing
             }
         }
 
+        // MARK: Static programs
+
+        /// As of `__res_state` in a static program with glibc 2.36: 0x78 bytes before the thread pointer.
+        private static let staticPointer: [UInt8] = [
+            0x48, 0xc7, 0xc0, 0x88, 0xff, 0xff, 0xff, 0x64, 0x48, 0x8b, 0x00, 0xc3,
+        ]
+
+        @Test("in a static program the offset itself stands in the code")
+        func staticState() {
+            let code = GlibcMachineCodeTests.staticPointer
+            #expect(GlibcMachineCode.offsetOfStatePointer(code) == -0x78)
+            #expect(GlibcMachineCode.offsetOfStatePointer(GlibcMachineCodeTests.endbr64 + code) == -0x78)
+            #expect(GlibcMachineCode.offsetOfStatePointer(GlibcMachineCodeTests.statePointer) == nil)
+            #expect(GlibcMachineCode.slotOfStatePointer(code, at: 0) == nil)
+            for index in code.indices {
+                #expect(GlibcMachineCode.offsetOfStatePointer(Array(code[..<index])) == nil, "\(index) bytes")
+                guard !(3..<7).contains(index) else { continue }
+                var other = code
+                other[index] ^= 1
+                #expect(GlibcMachineCode.offsetOfStatePointer(other) == nil, "byte \(index)")
+            }
+        }
+
+        @Test("so does that of the context, in whatever register", arguments: UInt8(0)..<16)
+        func staticContext(register: UInt8) {
+            let high = register >> 3
+            let low = register & 7
+            let load: [UInt8] = [0x48 | high, 0xc7, 0xc0 | low, 0xd0, 0xff, 0xff, 0xff]
+            let operand: [UInt8] = low == 4 ? [0x3c, 0x24] : low == 5 ? [0x7d, 0x00] : [0x38 | low]
+            let comparison: [UInt8] = [0x64, 0x48 | high, 0x83] + operand + [0]
+            #expect(GlibcMachineCode.offsetOfCurrentContext([0x53, 0x55] + load + comparison + [0x74]) == -0x30)
+            #expect(GlibcMachineCode.offsetOfCurrentContext(load + [0x90] + comparison) == nil)
+            #expect(GlibcMachineCode.offsetOfCurrentContext(load + comparison.dropLast() + [1]) == nil)
+        }
+
         // MARK: __resolv_context_get
 
         /// `mov 0x1234(%rip),%reg; cmpq $0,%fs:0(%reg)`, and what follows in the function.

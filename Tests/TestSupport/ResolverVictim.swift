@@ -3,6 +3,8 @@ import LinuxProcess
 /// The victim `resolver`, whose threads look names up when told to. Thread 0 is its main thread.
 public final class ResolverVictim {
     public let victim: Victim
+    /// The process, as we number it.
+    public let id: ProcessID
     /// Thread ids by the victim's own numbers.
     public let threads: [Int32]
 
@@ -13,13 +15,24 @@ public final class ResolverVictim {
         victim = try Victim(
             libc, "resolver", ["--threads", "\(threads)"] + (fresh ? ["--fresh"] : []), environment: environment,
             etc: etc, ownNetwork: ownNetwork)
+        id = victim.id
         self.threads = victim.ready.dropFirst().compactMap { Int32($0) }
         guard self.threads.count == threads + 1 else { throw TestSupportError("resolver named \(self.threads)") }
     }
 
-    public var id: ProcessID { victim.id }
+    /// Takes over one that was started in another way.
+    ///
+    /// - Parameters:
+    ///   - id: the process, where it is not the one that was started.
+    ///   - threads: its threads as we number them, where it numbers them otherwise.
+    public init(_ victim: Victim, id: ProcessID? = nil, threads: [Int32]? = nil) {
+        self.victim = victim
+        self.id = id ?? victim.id
+        self.threads = threads ?? victim.ready.dropFirst().compactMap { Int32($0) }
+    }
+
     /// Its PID as a word for the command line.
-    public var word: String { "\(victim.id)" }
+    public var word: String { "\(id)" }
 
     /// What getaddrinfo returned in a thread.
     public struct Answer: Sendable, Equatable {

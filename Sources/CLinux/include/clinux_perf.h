@@ -9,14 +9,15 @@ enum {
     CLINUX_PERF_ARGUMENTS = 4,
 };
 
-/// A uprobe on an offset in a file, for every process that maps it, on one CPU; disabled at first. Each sample holds, in this
+/// A uprobe on an offset in a file, for every process that maps it on one CPU (`thread` -1), or for one thread on every CPU (`cpu` -1);
+/// disabled at first. Each sample holds, in this
 /// order: identifier, pid and tid, CLOCK_MONOTONIC in nanoseconds, and CLINUX_PERF_ARGUMENTS registers after their ABI word.
 /// `is_return` asks for the return of the function instead of its entry. A descriptor or a negative errno.
-int clinux_perf_uprobe(unsigned type, const char *path, uint64_t offset, int cpu, _Bool is_return);
+int clinux_perf_uprobe(unsigned type, const char *path, uint64_t offset, int thread, int cpu, _Bool is_return);
 /// The identifier that samples of this event carry. 0 or a negative errno.
 int clinux_perf_identifier(int fd, uint64_t *identifier);
 int clinux_perf_enable(int fd);
-/// Samples of `fd` go to the ring of `ring`, which must be on the same CPU.
+/// Samples of `fd` go to the ring of `ring`, which must be of the same CPU or thread.
 int clinux_perf_redirect(int fd, int ring);
 /// Maps a ring of `pages` data pages (a power of two) and the control page before it. NULL and a negative errno in `*error`.
 void *clinux_perf_map(int fd, size_t pages, int *error);

@@ -18,6 +18,9 @@ int clinux_pipe(int ends[2]);
 int clinux_set_timer_slack(unsigned long nanoseconds);
 /// prctl(PR_SET_PDEATHSIG): the signal this process gets when the thread that started it ends.
 int clinux_set_parent_death_signal(int signal);
+/// sched_setscheduler(2): this thread runs only where no other wants to (SCHED_IDLE), or like any other (SCHED_OTHER).
+int clinux_stand_back(_Bool stands_back);
+_Bool clinux_stands_back(void);
 int clinux_pin_to_cpu(int cpu);
 int clinux_unpin(void);
 /// Bytes of the standard-format XSAVE area that holds `features` (CPUID leaf 0xD); 0 off x86-64.

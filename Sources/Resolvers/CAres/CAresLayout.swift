@@ -40,6 +40,12 @@ struct CAresLayout {
         }
     }
 
+    /// What is tried where a program does not tell its release: only what all of the newer ones have in common.
+    static let all = [
+        CAresLayout(shape: .list(184, random: 192), queries: 200, path: nil),
+        CAresLayout(shape: .list(176, random: 184), queries: 192, path: nil),
+    ]
+
     private init(shape: Shape, queries: UInt64, path: UInt64?, isTried: Bool = false) {
         self.isTried = isTried
         self.shape = shape

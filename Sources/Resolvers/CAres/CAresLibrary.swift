@@ -10,53 +10,80 @@ public struct CAresLibrary: ChannelLibrary {
     public static let endsWait = false
     public static let readsFile = false
     public static let keepsOrder = true
+    /// Few: each costs the kernel some time when it is taken away. What a program looks up goes through one of the first; what comes
+    /// back, or does not, through one of the last.
     public static let entryPoints = [
-        "ares_gethostbyname", "ares_gethostbyaddr", "ares_getaddrinfo", "ares_getnameinfo", "ares_search", "ares_query",
-        "ares_send", "ares_query_dnsrec", "ares_search_dnsrec", "ares_send_dnsrec", "ares_timeout", "ares_process",
-        "ares_process_fd", "ares_process_fds", "ares_fds", "ares_getsock",
+        "ares_gethostbyname", "ares_getaddrinfo", "ares_query", "ares_query_dnsrec", "ares_send", "ares_process",
+        "ares_process_fd",
     ]
 
     public let module: LoadedModule
-    public let version: String
+    public let version: String?
     public let entries: [UInt64]
-    private let release: CAresRelease
-    private let setServers: UInt64?
+    /// nil where it does not tell.
+    private let release: CAresRelease?
+    private let layouts: [CAresLayout]
+    private let setServers: UInt64
+    /// Its functions, by the beginning of each.
+    private let functions: Set<UInt64>
 
-    /// Every c-ares that a process has mapped as a shared library.
+    /// Through which its code is entered besides: what calls back into the application.
+    private static let otherFunctions = [
+        "ares_gethostbyaddr", "ares_getnameinfo", "ares_search", "ares_search_dnsrec", "ares_send_dnsrec",
+        "ares_timeout",
+        "ares_process_fds", "ares_fds", "ares_getsock", "ares_cancel", "ares_destroy", "ares_reinit", "ares_init",
+        "ares_init_options", "ares_dup", "ares_set_servers",
+        "ares_set_servers_ports", "ares_set_servers_csv", setServersName, "ares_queue_wait_empty",
+        "ares_process_pending_write",
+    ]
+    private static let setServersName = "ares_set_servers_ports_csv"
+
+    /// Every c-ares in a process: a shared library, or part of a program or library that exports its functions, as Node does.
     static func all(in images: ImageCatalog) -> [any ChannelLibrary] {
-        images.list.modules.filter { $0.name.hasPrefix("libcares") }.compactMap { CAresLibrary($0, images: images) }
+        images.list.modules.compactMap { CAresLibrary($0, images: images) }
     }
 
     private init?(_ module: LoadedModule, images: ImageCatalog) {
-        guard let image = try? images.image(of: module), let function = image.definition(of: "ares_version") else {
-            return nil
-        }
-        let code = try? images.memory.readUpTo(function.value, count: 32)
-        release = code.flatMap(CAresRelease.init(versionFunction:)) ?? CAresRelease(major: 0, minor: 0, patch: 0)
+        guard let setServers = images.definition(of: CAresLibrary.setServersName, in: module) else { return nil }
+        let code = images.definition(of: "ares_version", in: module)
+            .flatMap { try? images.memory.readUpTo($0, count: 32) }
+        release = code.flatMap(CAresRelease.init(versionFunction:))
+        layouts = release.map { CAresLayout(of: $0).map { [$0] } ?? [] } ?? CAresLayout.all
         self.module = module
-        version = release.description
-        entries = CAresLibrary.addresses(of: CAresLibrary.entryPoints, in: image)
-        setServers = image.definition(of: "ares_set_servers_ports_csv")?.value
+        self.setServers = setServers
+        version = release?.description
+        entries = CAresLibrary.entryPoints.compactMap { images.definition(of: $0, in: module) }
+        functions = Set(entries + CAresLibrary.otherFunctions.compactMap { images.definition(of: $0, in: module) })
     }
-
-    private var layout: CAresLayout? { CAresLayout(of: release) }
 
     public var unreadable: OpaqueReason? {
-        layout == nil ? OpaqueReason("how c-ares \(version) lays out its channels is not known") : nil
+        layouts.isEmpty ? OpaqueReason("how c-ares \(version ?? "") lays out its channels is not known") : nil
     }
 
-    public var isTried: Bool { layout?.isTried ?? false }
+    public func isInside(_ frame: StackFrame) -> Bool {
+        // Its own code is entered through one of its functions that have names.
+        frame.procedureStart.map(functions.contains) ?? false
+    }
+
+    public var isTried: Bool { !layouts.isEmpty && layouts.allSatisfy(\.isTried) }
 
     /// Every public function locks its channel since 1.23 or so, where the library is built with threads as it is by default.
-    public var isThreadSafe: Bool { release >= CAresRelease(major: 1, minor: 26, patch: 0) }
+    public var isThreadSafe: Bool { release.map { $0 >= CAresRelease(major: 1, minor: 26, patch: 0) } ?? false }
 
     public func read(_ address: UInt64, memory: ProcessMemory) throws -> ChannelReading {
-        guard let layout else { throw OpaqueReason("its layout is not known") }
-        return try layout.read(address, memory: memory)
+        var problem: any Error = OpaqueReason("its layout is not known")
+        for layout in layouts {
+            do {
+                return try layout.read(address, memory: memory)
+            } catch {
+                problem = error
+            }
+        }
+        throw problem
     }
 
     public func mayBegin(at offset: Int, of memory: UnsafeRawBufferPointer) -> Bool {
-        layout?.mayBegin(at: offset, of: memory) ?? false
+        layouts.contains { $0.mayBegin(at: offset, of: memory) }
     }
 
     // MARK: Changing a channel
@@ -65,12 +92,11 @@ public struct CAresLibrary: ChannelLibrary {
     private static let firstSafe = CAresRelease(major: 1, minor: 15, patch: 0)
 
     public func reconfiguration(of address: UInt64, to wanted: WantedServers) throws(CallRefusal) -> [FunctionCall] {
-        guard release >= CAresLibrary.firstSafe else {
+        if let release, release < CAresLibrary.firstSafe {
             throw CallRefusal(
-                "c-ares \(version) may crash when its servers are set with queries under way (before 1.15): restart it")
+                "c-ares \(release) may crash when its servers are set with queries under way (before 1.15): restart it")
         }
-        guard let setServers else { throw CallRefusal("this c-ares has no ares_set_servers_ports_csv") }
-        let takesScopes = release >= CAresRelease(major: 1, minor: 34, patch: 0)
+        let takesScopes = release.map { $0 >= CAresRelease(major: 1, minor: 34, patch: 0) } ?? false
         let words = wanted.servers.map { server -> String? in
             guard server.address.scope == 0 || takesScopes else { return nil }
             // Without a port, as the file has it: the channel's own counts, and nothing marks the server as an application's.
@@ -78,7 +104,7 @@ public struct CAresLibrary: ChannelLibrary {
             return server.description
         }
         guard !words.contains(nil) else {
-            throw CallRefusal("c-ares \(version) takes no link-local server: restart it, or name the server otherwise")
+            throw CallRefusal("this c-ares takes no link-local server: restart it, or name the server otherwise")
         }
         let text = words.compactMap { $0 }.joined(separator: ",")
         return [FunctionCall(setServers, .value(address), .text(text))]
@@ -103,12 +129,14 @@ public struct CAresLibrary: ChannelLibrary {
     }
 
     public func tidy(_ address: UInt64, as before: ChannelReading?, memory: ProcessMemory) throws {
-        guard let layout, let before, !before.hasOwnServers else { return }
+        guard let layout = layouts.first, let before, !before.hasOwnServers else { return }
         try layout.clearOwnServers(address, memory: memory)
     }
 
     public func lastingEffect(as before: ChannelReading?) -> String? {
-        guard before == nil, release >= CAresRelease(major: 1, minor: 22, patch: 0) else { return nil }
+        guard before == nil, release.map({ $0 >= CAresRelease(major: 1, minor: 22, patch: 0) }) ?? true else {
+            return nil
+        }
         return
             "the channel now counts its servers as set by the application: ares_reinit will not read the file for them"
     }
@@ -120,7 +148,7 @@ struct CAresRelease: Comparable, CustomStringConvertible {
     let minor: Int
     let patch: Int
 
-    var description: String { major == 0 ? "?" : "\(major).\(minor).\(patch)" }
+    var description: String { "\(major).\(minor).\(patch)" }
 
     init(major: Int, minor: Int, patch: Int) {
         self.major = major

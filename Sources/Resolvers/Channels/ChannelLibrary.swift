@@ -10,7 +10,7 @@ public protocol ChannelLibrary: Sendable {
     static var name: String { get }
     /// What it calls its objects.
     static var noun: String { get }
-    /// Exported functions whose first argument is the object, and which are called when a name is asked for or a reply comes.
+    /// Exported functions whose first argument is the object, and which are called in the course of every lookup.
     static var entryPoints: [String] { get }
     /// What of libevent may be on the stack of a thread that is to change an object.
     static var eventLoop: SafePoint.EventLoopRule { get }
@@ -23,8 +23,8 @@ public protocol ChannelLibrary: Sendable {
     static var keepsOrder: Bool { get }
 
     var module: LoadedModule { get }
-    /// Such as `1.18.1`.
-    var version: String { get }
+    /// Such as `1.18.1`; nil where it does not tell.
+    var version: String? { get }
     /// The addresses of those entry points that this release has.
     var entries: [UInt64] { get }
     /// Why its objects cannot be read; nil where they can.
@@ -33,6 +33,9 @@ public protocol ChannelLibrary: Sendable {
     var isTried: Bool { get }
     /// Several threads may use one object of this release at the same time.
     var isThreadSafe: Bool { get }
+
+    /// A function of the library by which its code is entered, where that cannot be told by the file it is in.
+    func isInside(_ frame: StackFrame) -> Bool
 
     /// Reads an object, and sees whether it is one.
     func read(_ address: UInt64, memory: ProcessMemory) throws -> ChannelReading
@@ -116,10 +119,6 @@ public struct Channel: Hashable, Sendable, Codable {
 }
 
 extension ChannelLibrary {
-    static func addresses(of names: [String], in image: DynamicImage) -> [UInt64] {
-        names.compactMap { image.definition(of: $0)?.value }
-    }
-
     /// The same servers, in the same order where it counts.
     func isSame(_ have: [SocketEndpoint], _ want: [SocketEndpoint]) -> Bool {
         Self.keepsOrder ? have == want : Set(have) == Set(want)

@@ -77,12 +77,12 @@ extension ChannelResolver {
         }
         guard channel.threads.count == 1 || library.isThreadSafe else {
             record.action = .refused(
-                "threads \(channel.threads.map(String.init).joined(separator: ", ")) share it, and \(name) "
-                    + "\(library.version) does not lock: no moment is safe")
+                "threads \(channel.threads.map(String.init).joined(separator: ", ")) share it, and "
+                    + "\(releaseName) does not lock: no moment is safe")
             return record
         }
         let before = try? library.read(channel.address, memory: target.images.memory)
-        guard before != nil || library.unreadable != nil else {
+        guard before != nil || !library.isTried else {
             // It was one when the repair was planned.
             record.action = .threadEnded
             return record
@@ -118,7 +118,8 @@ extension ChannelResolver {
         let memory = target.images.memory
         let result = CallAttempt(
             target: target, thread: thread, eventLoop: type(of: library).eventLoop,
-            systemCalls: CallConditions.reconfiguring
+            systemCalls: CallConditions.reconfiguring(readingFile: type(of: library).readsFile),
+            isForbidden: library.isInside
         ).perform(
             sequence,
             hindrance: { [library] in

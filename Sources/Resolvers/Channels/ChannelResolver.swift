@@ -18,6 +18,8 @@ public final class ChannelResolver {
 
     public var name: String { type(of: library).name }
     public var noun: String { type(of: library).noun }
+    /// Such as `c-ares 1.18.1`.
+    var releaseName: String { [name, library.version].compactMap { $0 }.joined(separator: " ") }
 
     /// The channels that can be found in the process's memory; nil where they cannot be looked for.
     public func search() -> [UInt64]? {
@@ -38,9 +40,7 @@ public final class ChannelResolver {
             let reading = try library.read(channel.address, memory: target.images.memory)
             return (reading, library.judge(reading, wanted: wanted(by: reading)))
         } catch {
-            return (
-                nil, Diagnosis(.opaque, "this \(noun) is not laid out as \(name) \(library.version) does it: \(error)")
-            )
+            return (nil, Diagnosis(.opaque, "this \(noun) is not laid out as \(releaseName) does it: \(error)"))
         }
     }
 

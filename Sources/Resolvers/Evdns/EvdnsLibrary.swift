@@ -19,7 +19,7 @@ public struct EvdnsLibrary: ChannelLibrary {
     ]
 
     public let module: LoadedModule
-    public let version: String
+    public let version: String?
     public let entries: [UInt64]
     private let functions: Functions?
 
@@ -29,16 +29,16 @@ public struct EvdnsLibrary: ChannelLibrary {
         let parse: UInt64
         let resume: UInt64
 
-        init?(_ image: DynamicImage) {
-            guard let clear = image.definition(of: "evdns_base_clear_nameservers_and_suspend"),
-                let clearSearch = image.definition(of: "evdns_base_search_clear"),
-                let parse = image.definition(of: "evdns_base_resolv_conf_parse"),
-                let resume = image.definition(of: "evdns_base_resume")
+        init?(_ module: LoadedModule, _ images: ImageCatalog) {
+            guard let clear = images.definition(of: "evdns_base_clear_nameservers_and_suspend", in: module),
+                let clearSearch = images.definition(of: "evdns_base_search_clear", in: module),
+                let parse = images.definition(of: "evdns_base_resolv_conf_parse", in: module),
+                let resume = images.definition(of: "evdns_base_resume", in: module)
             else { return nil }
-            self.clear = clear.value
-            self.clearSearch = clearSearch.value
-            self.parse = parse.value
-            self.resume = resume.value
+            self.clear = clear
+            self.clearSearch = clearSearch
+            self.parse = parse
+            self.resume = resume
         }
     }
 
@@ -49,33 +49,32 @@ public struct EvdnsLibrary: ChannelLibrary {
     }
 
     private init?(_ module: LoadedModule, beside modules: [LoadedModule], images: ImageCatalog) {
-        guard let image = try? images.image(of: module), image.definition(of: "evdns_base_new") != nil else {
-            return nil
-        }
+        guard images.definition(of: "evdns_base_new", in: module) != nil else { return nil }
         self.module = module
-        entries = EvdnsLibrary.addresses(of: EvdnsLibrary.entryPoints, in: image)
-        functions = Functions(image)
+        entries = EvdnsLibrary.entryPoints.compactMap { images.definition(of: $0, in: module) }
+        functions = Functions(module, images)
         // libevent_extra leaves the version to libevent_core.
-        version =
-            ([module] + modules).lazy.compactMap { EvdnsLibrary.version(of: $0, images) }.first ?? "?"
+        version = ([module] + modules).lazy.compactMap { EvdnsLibrary.version(of: $0, images) }.first
     }
 
     /// What `event_get_version` returns, such as `2.1.12-stable`.
     private static func version(of module: LoadedModule, _ images: ImageCatalog) -> String? {
-        guard let image = try? images.image(of: module), let function = image.definition(of: "event_get_version"),
-            let code = try? images.memory.readUpTo(function.value, count: 16),
-            let text = GlibcMachineCode.returnedAddress(code, at: function.value),
+        guard let function = images.definition(of: "event_get_version", in: module),
+            let code = try? images.memory.readUpTo(function, count: 16),
+            let text = GlibcMachineCode.returnedAddress(code, at: function),
             let version = try? images.memory.readString(text, limit: 32), version.first?.isNumber == true
         else { return nil }
         return String(version.prefix { $0.isNumber || $0 == "." })
     }
 
     public var unreadable: OpaqueReason? {
-        version.hasPrefix("2.1.")
-            ? nil : OpaqueReason("how evdns of libevent \(version) lays out its bases is not known")
+        guard version?.hasPrefix("2.1.") != true else { return nil }
+        return OpaqueReason("how evdns of libevent \(version ?? "") lays out its bases is not known")
     }
 
     public var isTried: Bool { version == "2.1.12" || version == "2.1.13" }
+
+    public func isInside(_ frame: StackFrame) -> Bool { false }
 
     /// Only where the application called evthread_use_pthreads, which the base tells; a loop runs in one thread in any case.
     public var isThreadSafe: Bool { false }

@@ -21,8 +21,10 @@ public struct GlibcLibrary: Sendable {
     let contextOffset: Int64?
     /// Offset of `errno`.
     let errnoOffset: Int64?
-    /// .data and .bss.
+    /// Where the pointer to the table of configurations lies: .data and .bss, unless it is known better.
     let writableRanges: [Range<UInt64>]
+    /// Why no function of it may be called in any thread.
+    public let callHindrance: String?
 
     /// Finds glibc in a process.
     ///
@@ -39,9 +41,9 @@ public struct GlibcLibrary: Sendable {
             return (module, image)
         }
         guard let (module, result) = libraries.first else { return nil }
-        guard libraries.count == 1 else {
-            throw OpaqueReason("\(libraries.count) C libraries are loaded: which one resolves is not known")
-        }
+        let hasStatic = images.program.map { GlibcLibrary.isStatic($0, images.memory) } ?? false
+        let count = libraries.count + (hasStatic ? 1 : 0)
+        guard count == 1 else { throw SeveralLibraries(count: count, path: module.path) }
         let image: DynamicImage
         do {
             image = try result.get()
@@ -52,13 +54,12 @@ public struct GlibcLibrary: Sendable {
             let function = image.definition(of: "__res_init"), let accessor = image.definition(of: "__res_state")
         else { throw OpaqueReason("\(module.path) has no resolver that is known") }
 
-        let slots = image.relocations.filter { $0.type == Native.threadOffsetRelocation }
+        let slots = image.relocations(ofType: Native.threadOffsetRelocation)
         func offsetSlot(of name: String, _ value: UInt64) -> Relocation? {
             slots.first { relocation in
                 relocation.symbolIndex == 0
                     ? relocation.addend == Int64(value)
-                    : image.symbols.indices.contains(relocation.symbolIndex)
-                        && image.symbols[relocation.symbolIndex].name == name
+                    : image.symbolName(at: relocation.symbolIndex) == name
             }
         }
         guard let slot = offsetSlot(of: "__resp", statePointer.value) else {
@@ -87,8 +88,25 @@ public struct GlibcLibrary: Sendable {
         }
         let errno = image.definition(of: "errno").flatMap { offsetSlot(of: "errno", $0.value) }
         errnoOffset = try errno.map { try images.memory.load($0.place) }
-        wayBack = WayBack(in: module.executableRanges, memory: images.memory)
+        wayBack = GlibcLibrary.wayBack(in: image, images.memory)
         writableRanges = module.writableRanges
+        callHindrance = nil
+    }
+
+    /// Takes what was found in a static program (``init(static:in:images:)``).
+    init(static program: LoadedModule, _ parts: StaticParts, buildID: String?) {
+        path = program.path
+        version = parts.version
+        self.buildID = buildID
+        reinitialize = parts.reinitialize
+        wayBack = nil
+        reloadsByItself = parts.contextOffset != nil
+        stateOffset = parts.stateOffset
+        contextOffset = parts.contextOffset
+        errnoOffset = nil
+        writableRanges = parts.configurationTable.map { [$0..<$0 + 8] } ?? []
+        callHindrance =
+            "the C library and the program are one image: where a thread's stack is in which of them cannot be told"
     }
 
     /// What `gnu_get_libc_version` would return. Symbol versions tell less: 2.31 added none on x86-64.
@@ -102,6 +120,20 @@ public struct GlibcLibrary: Sendable {
             return version
         }
         return image.newestVersion(prefix: "GLIBC_") ?? "2"
+    }
+
+    /// libc's code is searched once for all processes that map the same file, and looked at again in each.
+    private static func wayBack(in image: DynamicImage, _ memory: ProcessMemory) -> WayBack? {
+        let bias = image.module.bias
+        let inFile = try? image.remembered {
+            // Of a process that ends meanwhile only a part can be searched, and nothing be seen afterwards.
+            guard let found = WayBack(in: image.module.executableRanges, memory: memory), found.isThere(memory) else {
+                throw OpaqueReason("\(image.module.path) has no way back from a signal handler that is known")
+            }
+            return found.moved(by: 0 &- bias)
+        }
+        guard let found = inFile?.moved(by: bias), found.isThere(memory) else { return nil }
+        return found
     }
 
     /// The state of one thread, by its thread pointer.

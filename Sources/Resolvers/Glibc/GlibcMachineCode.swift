@@ -26,11 +26,7 @@ enum GlibcMachineCode {
             for offset in 0..<max(0, code.count - 6) where code[offset] & 0xfb == 0x48 && code[offset + 1] == 0x8b {
                 let modRM = code[offset + 2]
                 guard modRM & 0xc7 == 0x05 else { continue }
-                let register = (modRM >> 3) & 7
-                // As a base rsp and r12 need a SIB byte, rbp and r13 a displacement.
-                let operand: [UInt8] =
-                    register == 4 ? [0x3c, 0x24] : register == 5 ? [0x7d, 0] : [0x38 | register]
-                let comparison: [UInt8] = [0x64, 0x48 | code[offset] >> 2 & 1, 0x83] + operand + [0]
+                let comparison = comparison((modRM >> 3) & 7, isExtended: code[offset] & 4 == 4)
                 guard code[(offset + 7)...].starts(with: comparison) else { continue }
                 return relative(code, displacementAt: offset + 3, address)
             }
@@ -50,6 +46,44 @@ enum GlibcMachineCode {
         #else
             return nil
         #endif
+    }
+
+    /// The offset in `mov $offset,%rax; mov %fs:(%rax),%rax; ret`, which a linker makes of the load of a slot in a static program.
+    static func offsetOfStatePointer(_ code: [UInt8]) -> Int64? {
+        #if arch(x86_64)
+            let start = code.starts(with: endbr64) ? endbr64.count : 0
+            guard code.count >= start + 12, Array(code[start..<start + 3]) == [0x48, 0xc7, 0xc0],
+                Array(code[start + 7..<start + 12]) == [0x64, 0x48, 0x8b, 0x00, 0xc3]
+            else { return nil }
+            return code.integer(at: start + 3, as: Int32.self).map(Int64.init)
+        #else
+            return nil
+        #endif
+    }
+
+    /// The offset in the first `mov $offset,%reg` that `cmpq $0,%fs:0(%reg)` follows at once.
+    static func offsetOfCurrentContext(_ code: [UInt8]) -> Int64? {
+        #if arch(x86_64)
+            // REX.W (and B for r8 to r15), C7 /0 with a register operand.
+            for offset in 0..<max(0, code.count - 6) where code[offset] & 0xfe == 0x48 && code[offset + 1] == 0xc7 {
+                guard code[offset + 2] & 0xf8 == 0xc0 else { continue }
+                let register = code[offset + 2] & 7
+                guard code[(offset + 7)...].starts(with: comparison(register, isExtended: code[offset] & 1 == 1)) else {
+                    continue
+                }
+                return code.integer(at: offset + 3, as: Int32.self).map(Int64.init)
+            }
+            return nil
+        #else
+            return nil
+        #endif
+    }
+
+    /// `cmpq $0,%fs:0(%reg)`
+    private static func comparison(_ register: UInt8, isExtended: Bool) -> [UInt8] {
+        // As a base rsp and r12 need a SIB byte, rbp and r13 a displacement.
+        let operand: [UInt8] = register == 4 ? [0x3c, 0x24] : register == 5 ? [0x7d, 0] : [0x38 | register]
+        return [0x64, isExtended ? 0x49 : 0x48, 0x83] + operand + [0]
     }
 
     private static let endbr64: [UInt8] = [0xf3, 0x0f, 0x1e, 0xfa]

@@ -133,6 +133,14 @@ extension GlibcResolver {
 
     private func reinitialize(after correction: GlibcCorrection, _ reading: GlibcReading, _ record: inout RepairRecord)
     {
+        if let why = library.callHindrance {
+            if correction != .none {
+                correct(correction, reading, &record)
+                guard record.action == .cleared else { return }
+            }
+            record.noCall(.refused(why), because: why)
+            return
+        }
         guard let pointer = reading.threadPointer, let wayBack = library.wayBack,
             let errnoOffset = library.errnoOffset, library.contextOffset != nil
         else {

@@ -24,7 +24,9 @@ public struct MuslResolver: Sendable {
                 return
             }
         }
-        guard let program = images.list.modules.first(where: { $0.file != nil }), !program.hasInterpreter,
+        // glibc and Go's own linker leave a mark that is found sooner.
+        guard let program = images.program, !program.hasInterpreter,
+            !GlibcLibrary.isStatic(program, images.memory), !GoResolver.isAllOf(program, images.memory),
             MuslResolver.isStaticMusl(program, images)
         else { return nil }
         path = program.path

@@ -40,6 +40,9 @@ struct TaskRunner {
     let command: String
     let output: OutputOptions
 
+    /// The services that the processes have their names resolved by are to be refreshed, too.
+    var withHelpers = false
+
     /// - Returns: the exit code.
     func run(_ task: ProcessTask, on words: [String], all: Bool, keep: (ProcessReport) -> Bool = { _ in true }) throws
         -> ExitStatus
@@ -58,9 +61,14 @@ struct TaskRunner {
         }
         // Among all processes of a host some end while one looks, which is nobody's fault.
         let isNamed = { (report: ProcessReport) in !all || words.contains("\(report.pid)") }
-        let shown = reports.filter { keep($0) && (isNamed($0) || $0.errorCode != ExitStatus.gone.rawValue) }
+        var shown = reports.filter { keep($0) && (isNamed($0) || $0.errorCode != ExitStatus.gone.rawValue) }
+        if withHelpers {
+            var helpers = HelperRun()
+            shown = helpers.perform(for: shown)
+        }
         try show(shown, selection.errors)
-        return status(of: shown, selection.errors, task)
+        // What was left out of the report was found all the same.
+        return status(of: shown, isAnyDone: reports.contains { $0.error == nil }, selection.errors, task)
     }
 
     /// A single process that could not be worked on is worth one clear line, not a table.
@@ -69,29 +77,15 @@ struct TaskRunner {
         for report in reports { if let error = report.error { Console.diagnose(error) } }
         let isWorthShowing = reports.contains { $0.error == nil } || errors.isEmpty && reports.isEmpty
         guard output.json || isWorthShowing else { return }
-        try output.show(Report(command: command, processes: output.json ? reports : reports.filter { $0.error == nil }))
+        try output.show(Report(command: command, processes: reports))
     }
 
-    private func status(of reports: [ProcessReport], _ errors: [TargetError], _ task: ProcessTask) -> ExitStatus {
-        let isAnyDone = reports.contains { $0.error == nil }
+    private func status(
+        of reports: [ProcessReport], isAnyDone: Bool, _ errors: [TargetError], _ task: ProcessTask
+    ) -> ExitStatus {
         let failures = errors.map(\.exitStatus) + reports.compactMap { $0.errorCode.flatMap(ExitStatus.init) }
         if let failure = failures.first { return isAnyDone ? .inPart : failure }
         if case .inspect = task { return .done }
-        return reports.allSatisfy(isDone) ? .done : .inPart
-    }
-
-    /// Nothing in it stayed pinned, deferred or refused, and what was done is seen.
-    private func isDone(_ report: ProcessReport) -> Bool {
-        if let sessions = report.sessions, sessions.lost > 0 { return false }
-        return report.resolvers.allSatisfy { resolver in
-            switch resolver.repair?.action {
-            case "deferred", "refused": false
-            case "reset": resolver.repair?.result == "done"
-            case "none", nil: resolver.state != ResolverState.pinned.rawValue && resolver.state != "opaque"
-            default:
-                resolver.repair?.result == "planned"
-                    || resolver.repair?.result == "done" && resolver.evidence?.readBack == "matches"
-            }
-        }
+        return reports.allSatisfy(\.isDone) ? .done : .inPart
     }
 }

@@ -32,6 +32,10 @@ struct RefreshCommand: ParsableCommand {
     )
     var force = false
 
+    @Flag(
+        name: .long, help: "Also run the commands that refresh nscd and systemd-resolved, for processes that use them.")
+    var helpers = false
+
     @Option(name: .long, help: ArgumentHelp("How long to wait for a safe point.", valueName: "seconds"))
     var wait = 2.0
 
@@ -48,7 +52,8 @@ struct RefreshCommand: ParsableCommand {
         limits.isForced = force
         limits.wait = wait
         let isEverybody = all || pinned && targets.targets.isEmpty
-        let status = try TaskRunner(command: "refresh", output: output).run(
+        let runner = TaskRunner(command: "refresh", output: output, withHelpers: helpers && !dryRun)
+        let status = try runner.run(
             dryRun ? .plan(limits) : .refresh(limits), on: targets.targets, all: isEverybody
         ) { report in
             !pinned || report.error != nil
