@@ -49,8 +49,6 @@ static struct side {
     uint64_t answered, busy_answered, serial;
     unsigned periodic_pending, periodic_ms, busy_pending, busy;
     int hold;
-    // Something of our own making cuts lookups off.
-    bool cutting_off;
 } sides[ASKER_SIDES];
 
 static int side_count = 1;
@@ -104,7 +102,8 @@ static void hold_up(struct side *side) {
 
 static void finish(struct asker_lookup *lookup, int result, const void *ipv4, const char *text) {
     struct side *side = lookup->side;
-    bool cut_off = side->cutting_off || result == DNS_ERR_CANCEL;
+    // A base that was ended tells so later.
+    bool cut_off = result == DNS_ERR_CANCEL || result == DNS_ERR_SHUTDOWN;
     side->answered++;
     switch (lookup->purpose) {
     case ASKED:
@@ -204,11 +203,7 @@ static void obey(struct side *side, char *line) {
         struct evdns_base *old = side->base;
         // Made first, so that it lies elsewhere.
         side->base = make_base(side);
-        side->cutting_off = true;
         if (old) evdns_base_free(old, 1);
-        // What it cut off is told by the loop.
-        event_base_loop(side->loop, EVLOOP_NONBLOCK);
-        side->cutting_off = false;
         victim_say("replaced 0x%llx", (unsigned long long)(uintptr_t)side->base);
     } else {
         victim_unable("no such command: %s", line);

@@ -268,16 +268,32 @@ extension RealProcesses {
             Libc.suites)
         func shortLived(_ program: AskingVictim.Program, _ libc: Libc) throws {
             let scene = try ChannelScene(program, libc, ["threads", "1"])
-            try scene.asker.every(5)
-            try scene.asker.every(5, side: 1)
-            for turn in 0..<Stress.share(of: 75) {
+            try scene.asker.every(20)
+            try scene.asker.every(20, side: 1)
+            for turn in 0..<Stress.share(of: 100) {
                 try scene.etc.change(to: turn % 2 == 0 ? ChannelScene.newFile : ChannelScene.oldFile)
                 let running = try startRefresh(scene.asker.id, "--wait", "0.4", "--force")
-                for _ in 0..<40 { _ = try scene.asker.replace() }
+                for _ in 0..<200 { _ = try scene.asker.replace() }
+                scene.readLogs()
                 let run = try running.finish()
                 #expect([0, 1].contains(run.status))
                 try scene.asker.victim.checkAlive(after: "turn \(turn)")
                 #expect(try scene.asker.lookup("t\(turn).example").isAnswered)
+            }
+            try scene.asker.victim.end()
+        }
+
+        @Test("any kind of lookup tells which thread it is", arguments: AskingVictim.Program.allCases, Libc.suites)
+        func anyCall(_ program: AskingVictim.Program, _ libc: Libc) throws {
+            let scene = try ChannelScene(program, libc)
+            let calls = program == .ares ? ["getaddrinfo", "query"] : ["getaddrinfo"]
+            for (turn, call) in calls.enumerated() {
+                try scene.etc.change(to: turn % 2 == 0 ? ChannelScene.newFile : ChannelScene.oldFile)
+                let running = try startRefresh(scene.asker.id, "--wait", "10")
+                let start = Deadline(seconds: 0.5)
+                #expect(eventually(within: 2) { start.hasPassed })
+                #expect(try scene.asker.lookup("\(call).example", by: call).isAnswered)
+                try scene.expectDone(running.finish())
             }
             try scene.asker.victim.end()
         }

@@ -65,7 +65,7 @@ public struct CAresLibrary: ChannelLibrary {
         frame.procedureStart.map(functions.contains) ?? false
     }
 
-    public var isTried: Bool { layouts.contains(where: \.isTried) }
+    public var isTried: Bool { !layouts.isEmpty && layouts.allSatisfy(\.isTried) }
 
     /// Every public function locks its channel since 1.23 or so, where the library is built with threads as it is by default.
     public var isThreadSafe: Bool { release.map { $0 >= CAresRelease(major: 1, minor: 26, patch: 0) } ?? false }

@@ -10,7 +10,7 @@ public protocol ChannelLibrary: Sendable {
     static var name: String { get }
     /// What it calls its objects.
     static var noun: String { get }
-    /// Exported functions whose first argument is the object, and which are called when a name is asked for or a reply comes.
+    /// Exported functions whose first argument is the object, and which are called in the course of every lookup.
     static var entryPoints: [String] { get }
     /// What of libevent may be on the stack of a thread that is to change an object.
     static var eventLoop: SafePoint.EventLoopRule { get }

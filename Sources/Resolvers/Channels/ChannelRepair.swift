@@ -82,7 +82,7 @@ extension ChannelResolver {
             return record
         }
         let before = try? library.read(channel.address, memory: target.images.memory)
-        guard before != nil || library.unreadable != nil else {
+        guard before != nil || !library.isTried else {
             // It was one when the repair was planned.
             record.action = .threadEnded
             return record

@@ -1,0 +1,86 @@
+import LinuxProcess
+import Refresh
+import TestSupport
+import Testing
+
+extension RealProcesses {
+    /// Channels and bases of several threads, and what several threads share.
+    @Suite("Channels of threads")
+    struct ChannelThreadTests {
+        @Test("each is changed on its own thread", arguments: AskingVictim.Program.allCases, Libc.suites)
+        func each(_ program: AskingVictim.Program, _ libc: Libc) throws {
+            let scene = try ChannelScene(program, libc, ["threads", "3"])
+            for side in 0...3 { try scene.asker.every(100, side: side) }
+            try scene.etc.change(to: ChannelScene.newFile)
+            let run = try scene.refreshed()
+            #expect(run.status == 0)
+            let reports = try scene.reports(run)
+            #expect(reports.count == 4)
+            for side in 0...3 {
+                let object = try scene.asker.object(side: side)
+                let report = try #require(reports.first { $0.channel == object })
+                #expect(report.thread == scene.asker.threads[side])
+                #expect(report.state == "current")
+                #expect(report.repair?.result == "done", "\(report)")
+                #expect(try scene.asker.servers(side: side) == ["127.0.0.3"])
+            }
+            try scene.asker.victim.end()
+        }
+
+        @Test("those without a lookup are deferred, the others done", arguments: AskingVictim.Program.allCases, Libc.suites)
+        func some(_ program: AskingVictim.Program, _ libc: Libc) throws {
+            let scene = try ChannelScene(program, libc, ["threads", "2"])
+            try scene.asker.every(50, side: 1)
+            try scene.etc.change(to: ChannelScene.newFile)
+            let run = try runRepoint(["refresh", "--json", "\(scene.asker.id)", "--wait", "1.5"])
+            #expect(run.status == 1)
+            let reports = try scene.reports(run)
+            #expect(reports.count == 3)
+            let busy = try scene.asker.object(side: 1)
+            for report in reports {
+                let action = report.repair?.action
+                #expect(action == (report.channel == busy ? "reconfigure" : "deferred"), "\(report)")
+            }
+            #expect(try scene.asker.servers() == ["127.0.0.2"])
+            #expect(try scene.asker.servers(side: 1) == ["127.0.0.3"])
+            try scene.asker.victim.end()
+        }
+
+        @Test("one that two threads share is refused where c-ares has no locks", arguments: [Libc.bullseye, .bookworm])
+        func sharedWithoutLocks(_ libc: Libc) throws {
+            let scene = try ChannelScene(.ares, libc, ["shared"])
+            try scene.etc.change(to: ChannelScene.newFile)
+            let running = try startRefresh(scene.asker.id, "--wait", "4")
+            var last = ""
+            let end = Deadline(seconds: 2)
+            // A thread that was seen alone may be taken for the owner; here both ask before the first is at rest.
+            while !end.hasPassed {
+                try scene.asker.tell("lookup a.example")
+                last = try scene.asker.ask("lookup b.example", side: 1)
+                last = try scene.asker.ask("servers")
+            }
+            let run = try running.finish()
+            let report = try scene.report(run)
+            #expect(!last.isEmpty)
+            #expect(report.repair?.action == "refused", "\(report)")
+            #expect(report.repair?.reason?.contains("\(scene.asker.threads[1])") == true)
+            try scene.asker.victim.end()
+        }
+
+        @Test("one that two threads share is changed where c-ares has locks", arguments: [Libc.trixie, .sid])
+        func sharedWithLocks(_ libc: Libc) throws {
+            let scene = try ChannelScene(.ares, libc, ["shared"])
+            try scene.etc.change(to: ChannelScene.newFile)
+            let running = try startRefresh(scene.asker.id, "--wait", "5")
+            let end = Deadline(seconds: 1.5)
+            while !end.hasPassed {
+                try scene.asker.tell("lookup a.example")
+                _ = try scene.asker.ask("lookup b.example", side: 1)
+                _ = try scene.asker.ask("servers")
+            }
+            try scene.expectDone(running.finish())
+            #expect(eventually(within: 2) { scene.asker.victim.said().isEmpty })
+            try scene.asker.victim.end()
+        }
+    }
+}
