@@ -30,7 +30,7 @@ struct CallAttempt {
     /// - Parameters:
     ///   - whenFirstHeld: what is to be done in any case, as soon as the thread is held for the first time.
     ///   - hindrance: asked when the thread is held for the call: why it must not be made now, or nil. It is told the system call
-    ///     that the thread sleeps in.
+    ///     that the thread sleeps in. A ``CallRefusal`` says that it never can be.
     ///   - beforeRunning: run when the thread is committed to the calls and has not begun them yet.
     ///   - afterRunning: run when all functions have returned, before the thread is let go.
     ///   - onPause: told each time how long the thread was held, in microseconds.

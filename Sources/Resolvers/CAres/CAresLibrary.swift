@@ -111,17 +111,13 @@ public struct CAresLibrary: ChannelLibrary {
         address.family == .ipv6 && address.bytes[0] == 0xfe && address.bytes[1] & 0x80 == 0x80
     }
 
-    /// A thread that sleeps in one of these is told that the sockets it waits for have been closed under it. (epoll forgets them.)
-    private static let watchesDescriptors: Set<Int> = {
-        let numbers = Native.systemCalls
-        return Set([numbers.poll, numbers.select].compactMap { $0 } + [numbers.ppoll, numbers.pselect6])
-    }()
-
-    public func hindrance(_ now: ChannelReading, interrupting systemCall: Int) -> String? {
-        guard let pending = now.pendingQueries, pending > 0, CAresLibrary.watchesDescriptors.contains(systemCall) else {
+    public func hindrance(_ now: ChannelReading?, interrupting systemCall: Int) throws(CallRefusal) -> String? {
+        // Without queries there are no sockets, or nobody waits for them. Old releases refuse by themselves; epoll forgets a closed
+        // socket, and the others fail for it.
+        guard let pending = now?.pendingQueries, pending > 0, Native.systemCalls.polls.contains(systemCall) else {
             return nil
         }
-        return "the end of the channel's queries, whose sockets the thread waits for in poll or select"
+        return "the end of the channel's queries, whose sockets would be closed under its thread's poll or select"
     }
 
     /// `enum ares_status_t` of <ares.h>.

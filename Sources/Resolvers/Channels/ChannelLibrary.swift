@@ -44,8 +44,10 @@ public protocol ChannelLibrary: Sendable {
 
     /// The calls that give an object the servers of a resolv.conf.
     func reconfiguration(of address: UInt64, to wanted: WantedServers) throws(CallRefusal) -> [FunctionCall]
-    /// Why an object must not be changed now, while its thread sleeps in this system call: what is waited for.
-    func hindrance(_ now: ChannelReading, interrupting systemCall: Int) -> String?
+    /// Why an object must not be changed now, while its thread sleeps in this system call: what is waited for; nil where it may.
+    ///
+    /// - Throws: where it never may.
+    func hindrance(_ now: ChannelReading?, interrupting systemCall: Int) throws(CallRefusal) -> String?
     /// What the results of those calls mean.
     func verdict(on results: [UInt64]) -> ChannelVerdict
     /// Takes back what the calls mark in the object besides the servers. The thread is held.

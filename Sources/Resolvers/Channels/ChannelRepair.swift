@@ -123,12 +123,12 @@ extension ChannelResolver {
         ).perform(
             sequence,
             hindrance: { [library, noun] interrupted in
-                guard let before else { return nil }
                 // Its thread is held: from here on nobody changes or ends it.
-                guard let now = try? library.read(channel.address, memory: memory), now.isSame(as: before) else {
+                let now = try? library.read(channel.address, memory: memory)
+                if let before, now.map({ $0.isSame(as: before) }) != true {
                     return "another moment: the \(noun) was changed meanwhile"
                 }
-                return library.hindrance(now, interrupting: interrupted)
+                return try library.hindrance(now, interrupting: interrupted)
             },
             afterRunning: { try? library.tidy(channel.address, as: before, memory: memory) },
             onPause: { pauses.append($0) })

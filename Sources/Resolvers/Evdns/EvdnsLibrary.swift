@@ -119,7 +119,11 @@ public struct EvdnsLibrary: ChannelLibrary {
         return .failed("evdns_base_resolv_conf_parse returned \(parsed)\(text)")
     }
 
-    public func hindrance(_ now: ChannelReading, interrupting systemCall: Int) -> String? { nil }
+    public func hindrance(_ now: ChannelReading?, interrupting systemCall: Int) throws(CallRefusal) -> String? {
+        // Its sockets are in the loop all the time, and select fails for one that was closed, which ends libevent's loop.
+        guard Native.systemCalls.polls.contains(systemCall) else { return nil }
+        throw CallRefusal("its event loop waits in poll or select, and the base's sockets would be closed under it")
+    }
 
     public func tidy(_ address: UInt64, as before: ChannelReading?, memory: ProcessMemory) throws {}
 
