@@ -41,17 +41,38 @@ extension RealProcesses {
             try scene.asker.victim.end()
         }
 
-        @Test(
-            "a newer c-ares asks the new server for them", arguments: ["poll", "epoll", "select"], [Libc.trixie, .sid])
-        func moved(_ loop: String, _ libc: Libc) throws {
-            let scene = try ChannelScene(.ares, libc, [loop, "timeout", "2000", "tries", "3"], old: .silent)
+        @Test("a newer c-ares asks the new server for them", arguments: [Libc.trixie, .sid])
+        func moved(_ libc: Libc) throws {
+            let scene = try ChannelScene(.ares, libc, ["epoll", "timeout", "2000", "tries", "3"], old: .silent)
             try scene.asker.keepBusy(5)
             try scene.etc.change(to: ChannelScene.newFile)
             try scene.expectDone(scene.refreshed())
-            // At the latest when their loop comes round by its own clock.
-            #expect(try eventually(within: 8) { try scene.asker.calm() == (0, 5) })
+            // Its loop is told of the new sockets at once.
+            #expect(try eventually(within: 1) { try scene.asker.calm() == (0, 5) })
             let names = Set(scene.new.queries.map(\.name)).filter { $0.contains("busy.example") }
             #expect(names.count == 5)
+            #expect(try scene.server(asked: "one.example") == "new")
+            try scene.asker.victim.end()
+        }
+
+        @Test(
+            "no socket is closed under a poll or select: it waits for the end of the queries",
+            arguments: ["poll", "select"], [Libc.trixie, .sid])
+        func notUnderAPoll(_ loop: String, _ libc: Libc) throws {
+            let scene = try ChannelScene(.ares, libc, [loop, "timeout", "300", "tries", "2"], old: .silent)
+            try scene.asker.keepBusy(5)
+            try scene.etc.change(to: ChannelScene.newFile)
+            let early = try refresh(scene.asker.id, "--wait", "1.5")
+            #expect(early.status == 1)
+            let report = try scene.report(early)
+            #expect(report.repair?.action == "deferred")
+            #expect(report.repair?.reason?.contains("queries") == true, "\(report)")
+            #expect(try scene.asker.servers() == ["127.0.0.2"])
+            let running = try startRefresh(scene.asker.id, "--wait", "20")
+            let start = Deadline(seconds: 0.5)
+            #expect(eventually(within: 2) { start.hasPassed })
+            _ = try scene.asker.calm()
+            try scene.expectDone(running.finish())
             #expect(try scene.server(asked: "one.example") == "new")
             try scene.asker.victim.end()
         }

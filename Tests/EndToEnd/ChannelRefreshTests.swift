@@ -59,13 +59,17 @@ extension RealProcesses {
             try scene.asker.victim.end()
         }
 
-        @Test("however libevent waits", arguments: ["poll", "select"], Libc.suites)
-        func everyMethod(_ method: String, _ libc: Libc) throws {
-            let scene = try ChannelScene(.evdns, libc, [method])
+        @Test("a libevent that waits in poll or select is refused", arguments: ["poll", "select"], Libc.suites)
+        func pollingLibevent(_ method: String, _ libc: Libc) throws {
+            let scene = try ChannelScene(.evdns, libc, [method], file: "nameserver 127.0.0.2\nnameserver 127.0.0.3\n")
             try scene.asker.every(20)
+            // One socket fewer: select would fail, and libevent's loop end.
             try scene.etc.change(to: ChannelScene.newFile)
-            try scene.expectDone(scene.refreshed())
-            #expect(try scene.server(asked: "one.example") == "new")
+            let run = try scene.refreshed()
+            #expect(run.status == 1)
+            #expect(try scene.report(run).repair?.action == "refused")
+            #expect(try scene.report(run).repair?.reason?.contains("select") == true)
+            #expect(try scene.asker.lookup("one.example").isAnswered)
             try scene.asker.victim.end()
         }
 

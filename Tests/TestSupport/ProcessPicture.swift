@@ -41,8 +41,9 @@ public struct ProcessPicture: Sendable, Equatable, CustomTestStringConvertible {
             let file = region.file.map { "\($0.device) \($0.inode)" } ?? "anonymous"
             return "\(bounds) \(access) \(region.offset) \(file) \(region.name)"
         }
-        descriptors = try directoryEntries("/proc/\(process)/fd").sorted().map { name in
-            "\(name) \(try readLink("/proc/\(process)/fd/\(name)"))"
+        // One that was closed meanwhile is not there.
+        descriptors = try directoryEntries("/proc/\(process)/fd").sorted().compactMap { name in
+            (try? readLink("/proc/\(process)/fd/\(name)")).map { "\(name) \($0)" }
         }
         threads = try process.threads().map { thread in
             let status = try ProcessStatus(of: thread, in: process)
