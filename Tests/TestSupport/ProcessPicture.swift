@@ -29,6 +29,21 @@ public struct ProcessPicture: Sendable, Equatable, CustomTestStringConvertible {
         return now.filter { !then.contains($0) }.map { "+ \($0)" } + then.filter { !now.contains($0) }.map { "- \($0)" }
     }
 
+    /// How many of its descriptors are sockets.
+    public var socketCount: Int { descriptors.count { $0.contains("socket:[") } }
+
+    /// The same without the sockets, which are others after each lookup.
+    public var withoutSockets: ProcessPicture {
+        ProcessPicture(
+            mappings: mappings, descriptors: descriptors.filter { !$0.contains("socket:[") }, threads: threads)
+    }
+
+    private init(mappings: [String], descriptors: [String], threads: [String]) {
+        self.mappings = mappings
+        self.descriptors = descriptors
+        self.threads = threads
+    }
+
     public var testDescription: String { "\(mappings.count) mappings, \(descriptors.count) descriptors, \(threads)" }
 
     public init(of process: ProcessID) throws {
