@@ -117,9 +117,13 @@ extension RealProcesses {
             let total = try #require(Int(line.dropFirst("stops ".count)))
             var killed = 0
             var marked = 0
-            // The calls come near the end; what reads memory before them is killed now and then only.
+            // The calls come near the end; what reads memory before them is killed now and then only. All of the late ones take an
+            // hour for all cases: the more stress, the more of them, and others in each run.
             let late = max(1, total - 140)
-            let steps = Array(stride(from: 1, to: late, by: max(1, late / 15))) + Array(late...total)
+            let stride = max(1, 140 / Stress.share(of: 15))
+            let steps =
+                Array(Swift.stride(from: 1, to: late, by: max(1, late / 4)))
+                + Array(Swift.stride(from: late + Int.random(in: 0..<stride), through: total, by: stride))
             for step in steps {
                 try scene.etc.change(to: step % 2 == 0 ? ChannelScene.newFile : ChannelScene.oldFile)
                 let killedRun = try run(step)
@@ -142,7 +146,7 @@ extension RealProcesses {
             }
             #expect(killed > steps.count / 2, "\(killed) of \(steps.count)")
             // Between the call and the mark's taking off.
-            #expect(marked <= killed / 8, "\(marked) of \(killed) left the mark of own servers")
+            #expect(marked <= max(3, killed / 8), "\(marked) of \(killed) left the mark of own servers")
             try scene.etc.change(to: ChannelScene.newFile + "# end\n")
             let after = try scene.refreshed("--force")
             #expect(after.status == 0)
