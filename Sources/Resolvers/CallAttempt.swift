@@ -27,12 +27,13 @@ struct CallAttempt {
 
     /// - Parameters:
     ///   - whenFirstHeld: what is to be done in any case, as soon as the thread is held for the first time.
-    ///   - hindrance: asked when the thread is held for the call: why it must not be made now, or nil.
+    ///   - hindrance: asked when the thread is held for the call, with the system call it sleeps in: why it must not be made now, or
+    ///     nil. A ``CallRefusal`` says that it never can be.
     ///   - beforeRunning: run when the thread is committed to the calls and has not begun them yet.
     ///   - afterRunning: run when all functions have returned, before the thread is let go.
     ///   - onPause: told each time how long the thread was held, in microseconds.
     func perform(
-        _ sequence: CallSequence, whenFirstHeld: () throws -> Void = {}, hindrance: () throws -> String?,
+        _ sequence: CallSequence, whenFirstHeld: () throws -> Void = {}, hindrance: (Int) throws -> String?,
         beforeRunning: () -> Void = {}, afterRunning: () -> Void = {}, onPause: (Double) -> Void
     ) -> Result {
         do {
@@ -68,7 +69,7 @@ struct CallAttempt {
                 onPause(held.release())
                 return .notNow("it moved on while it was judged")
             }
-            if let why = try hindrance() {
+            if let why = try hindrance(interrupted) {
                 onPause(held.release())
                 return .notNow(why)
             }

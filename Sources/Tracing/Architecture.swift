@@ -167,3 +167,8 @@ public struct SystemCallNumbers: Sendable {
     public let msgrcv: Int
     public let msgsnd: Int
 }
+
+extension SystemCallNumbers {
+    /// Waits that are given their descriptors anew each time.
+    public var polls: Set<Int> { Set([poll, ppoll, select, pselect6].compactMap { $0 }) }
+}

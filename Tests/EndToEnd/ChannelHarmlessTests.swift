@@ -104,7 +104,7 @@ extension RealProcesses {
             try require(Self.stepkill, because: "the killer of tracers")
             // A wait may start over, and take its full time once more.
             let scene = try ChannelScene(
-                program, libc, ["poll"], environment: ["VICTIM_SLACK_MS": "20000"])
+                program, libc, program == .ares ? ["poll"] : [], environment: ["VICTIM_SLACK_MS": "20000"])
             try scene.asker.every(20)
             func run(_ step: Int) throws -> RepointRun {
                 try runRepoint(
@@ -124,7 +124,9 @@ extension RealProcesses {
                 if killedRun.status == 99 { killed += 1 }
                 let place = killedRun.errorLines.last ?? ""
                 scene.readLogs()
-                let isFree = try eventually(within: 2) { try !scene.asker.victim.isAlive || isLeftAlone(scene.asker.id) }
+                let isFree = try eventually(within: 2) {
+                    try !scene.asker.victim.isAlive || isLeftAlone(scene.asker.id)
+                }
                 #expect(isFree, "it is held after \(place)")
                 try scene.asker.victim.checkAlive(after: place)
                 // The base is not suspended, the channel has servers, and they are the old or the new ones.

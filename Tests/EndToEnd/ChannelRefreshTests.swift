@@ -16,13 +16,7 @@ extension RealProcesses {
             try scene.etc.change(to: ChannelScene.newFile)
             #expect(try scene.server(asked: "two.example") == "old")
 
-            let running = try startRefresh(scene.asker.id, "--wait", "20")
-            // It waits for a lookup, and not for anything else.
-            let start = Deadline(seconds: 0.7)
-            #expect(eventually(within: 2) { start.hasPassed })
-            #expect(try scene.asker.servers() == ["127.0.0.2"])
-            #expect(try scene.asker.lookup("three.example").isAnswered)
-            let run = try running.finish(within: 10)
+            let run = try scene.refreshedWhileAsking()
             try scene.expectDone(run)
             let report = try scene.report(run)
             #expect(report.thread == scene.asker.threads[0])
@@ -59,13 +53,17 @@ extension RealProcesses {
             try scene.asker.victim.end()
         }
 
-        @Test("however libevent waits", arguments: ["poll", "select"], Libc.suites)
-        func everyMethod(_ method: String, _ libc: Libc) throws {
-            let scene = try ChannelScene(.evdns, libc, [method])
+        @Test("a libevent that waits in poll or select is refused", arguments: ["poll", "select"], Libc.suites)
+        func pollingLibevent(_ method: String, _ libc: Libc) throws {
+            let scene = try ChannelScene(.evdns, libc, [method], file: "nameserver 127.0.0.2\nnameserver 127.0.0.3\n")
             try scene.asker.every(20)
+            // One socket fewer: select would fail, and libevent's loop end.
             try scene.etc.change(to: ChannelScene.newFile)
-            try scene.expectDone(scene.refreshed())
-            #expect(try scene.server(asked: "one.example") == "new")
+            let run = try scene.refreshed()
+            #expect(run.status == 1)
+            #expect(try scene.report(run).repair?.action == "refused")
+            #expect(try scene.report(run).repair?.reason?.contains("select") == true)
+            #expect(try scene.asker.lookup("one.example").isAnswered)
             try scene.asker.victim.end()
         }
 
@@ -289,11 +287,7 @@ extension RealProcesses {
             let calls = program == .ares ? ["getaddrinfo", "query"] : ["getaddrinfo"]
             for (turn, call) in calls.enumerated() {
                 try scene.etc.change(to: turn % 2 == 0 ? ChannelScene.newFile : ChannelScene.oldFile)
-                let running = try startRefresh(scene.asker.id, "--wait", "10")
-                let start = Deadline(seconds: 0.5)
-                #expect(eventually(within: 2) { start.hasPassed })
-                #expect(try scene.asker.lookup("\(call).example", by: call).isAnswered)
-                try scene.expectDone(running.finish())
+                try scene.expectDone(scene.refreshedWhileAsking(by: call))
             }
             try scene.asker.victim.end()
         }

@@ -27,7 +27,9 @@ extension RealProcesses {
             try scene.asker.victim.end()
         }
 
-        @Test("those without a lookup are deferred, the others done", arguments: AskingVictim.Program.allCases, Libc.suites)
+        @Test(
+            "those without a lookup are deferred, the others done", arguments: AskingVictim.Program.allCases,
+            Libc.suites)
         func some(_ program: AskingVictim.Program, _ libc: Libc) throws {
             let scene = try ChannelScene(program, libc, ["threads", "2"])
             try scene.asker.every(50, side: 1)

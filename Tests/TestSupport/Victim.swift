@@ -57,7 +57,14 @@ public final class Victim {
 
     /// Sends it a line.
     public func tell(_ line: String) throws {
-        try writeAll(Array("\(line)\n".utf8), to: child.input.rawValue)
+        do {
+            try writingToPipe { () throws(SystemError) in
+                try writeAll(Array("\(line)\n".utf8), to: child.input.rawValue)
+            }
+        } catch {
+            try checkAlive(after: "`\(line)`")
+            throw error
+        }
     }
 
     /// Sends it a line and waits for the line it answers with.

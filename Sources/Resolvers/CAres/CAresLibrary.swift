@@ -110,6 +110,17 @@ public struct CAresLibrary: ChannelLibrary {
         return [FunctionCall(setServers, .value(address), .text(text))]
     }
 
+    public func hindranceWhilePolling(_ reading: ChannelReading?) -> String? {
+        // Without queries under way there are no sockets, or nobody waits for them. Older releases refuse by themselves.
+        guard let pending = reading?.pendingQueries, pending > 0,
+            release.map({ $0 >= CAresLibrary.firstMoving }) ?? true
+        else { return nil }
+        return "the end of the channel's queries, whose sockets would be closed under its thread's poll or select"
+    }
+
+    /// From here on servers can be set with queries under way.
+    private static let firstMoving = CAresRelease(major: 1, minor: 22, patch: 0)
+
     /// `enum ares_status_t` of <ares.h>.
     private static let notImplemented: Int32 = 5
     private static let resultNames: [Int32: String] = [

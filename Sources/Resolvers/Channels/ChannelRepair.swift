@@ -122,11 +122,14 @@ extension ChannelResolver {
             isForbidden: library.isInside
         ).perform(
             sequence,
-            hindrance: { [library] in
-                guard let before else { return nil }
+            hindrance: { [library] systemCall in
                 // Its thread is held: from here on nobody changes or ends it.
                 let now = try? library.read(channel.address, memory: memory)
-                return now.map { $0.isSame(as: before) } == true ? nil : "the \(noun) was changed meanwhile"
+                if let before, now.map({ $0.isSame(as: before) }) != true {
+                    return "the \(noun) was changed meanwhile"
+                }
+                guard Native.systemCalls.polls.contains(systemCall) else { return nil }
+                return try library.hindranceWhilePolling(now)
             },
             afterRunning: { try? library.tidy(channel.address, as: before, memory: memory) },
             onPause: { pauses.append($0) })

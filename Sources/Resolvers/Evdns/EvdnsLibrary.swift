@@ -104,6 +104,11 @@ public struct EvdnsLibrary: ChannelLibrary {
         ]
     }
 
+    public func hindranceWhilePolling(_ reading: ChannelReading?) throws(CallRefusal) -> String? {
+        // select fails for a socket that is closed, and that ends libevent's loop.
+        throw CallRefusal("its event loop waits in poll or select, and the base's sockets would be closed under it")
+    }
+
     private static let parseErrors: [Int32: String] = [
         1: "it failed to open the file", 2: "it failed to stat the file", 3: "the file is too large",
         4: "it ran out of memory", 5: "it read less than the file has",

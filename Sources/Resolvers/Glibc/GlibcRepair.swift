@@ -201,7 +201,7 @@ extension GlibcResolver {
                 try apply(correction.writes, pointer)
                 isCorrected = true
             },
-            hindrance: {
+            hindrance: { _ in
                 let isLookingUp = try library.isLookingUp(threadPointer: pointer, memory: target.images.memory)
                 return isLookingUp == false ? nil : "a lookup is under way in it"
             },
