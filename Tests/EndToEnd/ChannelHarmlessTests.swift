@@ -35,11 +35,15 @@ extension RealProcesses {
             for turn in 0..<4 {
                 try scene.etc.change(to: turn % 2 == 0 ? ChannelScene.newFile : ChannelScene.oldFile)
                 try scene.expectDone(scene.refreshed())
-                // The socket of a lookup comes and goes.
-                let isSame = try eventually(within: 5) {
-                    try ProcessPicture(of: scene.asker.id).changes(since: before) == []
+                var changes: [String] = []
+                let isSame = eventually(within: 5) {
+                    changes = ((try? ProcessPicture(of: scene.asker.id).changes(since: before)) ?? ["?"]).filter {
+                        // The sockets of lookups come and go; the kernel keeps a page for probes once there was one.
+                        !$0.contains("socket:[") && !$0.hasSuffix("[uprobes]")
+                    }
+                    return changes == []
                 }
-                #expect(try isSame || ProcessPicture(of: scene.asker.id).changes(since: before) == [])
+                #expect(isSame, "\(changes)")
                 #expect(try isLeftAlone(scene.asker.id))
             }
             // The kernel takes a little to take its probes away.
@@ -49,7 +53,9 @@ extension RealProcesses {
             try scene.asker.victim.end()
         }
 
-        @Test("the heap does not grow with the refreshes", arguments: AskingVictim.Program.allCases, Libc.suites)
+        @Test(
+            "the heap does not grow with the refreshes", arguments: AskingVictim.Program.allCases,
+            [Libc.bookworm, .trixie])
         func noGrowth(_ program: AskingVictim.Program, _ libc: Libc) throws {
             let scene = try ChannelScene(program, libc)
             try scene.asker.every(50)
