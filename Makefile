@@ -13,10 +13,17 @@ BUILD_PACKAGES = libunwind-dev libelf-dev liblzma-dev zlib1g-dev make gcc libc6-
 TEST_PACKAGES  = gcc-multilib musl-tools libjemalloc2 libtcmalloc-minimal4 gdb strace python3 libc-ares-dev libevent-dev
 DEMO_PACKAGES  = redis-tools
 
+# Daemons of the end-to-end suite: those that every test run uses, and the rest.
+SOME_DAEMONS    = pgbouncer redis python
+SOME_PACKAGES   = pgbouncer postgresql redis-tools python3
+DAEMON_PACKAGES = $(SOME_PACKAGES) nginx-light haproxy squid apache2-bin exim4-daemon-light transmission-daemon unbound \
+	dnsmasq-base nodejs default-jdk-headless golang-go
+
 STATIC_FLAGS = -c release --static-swift-stdlib -Xswiftc -static-executable --scratch-path .build/static
 STATIC       = .build/static/release/repoint
 
-.PHONY: build demo test static install uninstall bench-hold build-packages test-packages demo-packages victims clean
+.PHONY: build demo test test-daemons static install uninstall bench-hold bench-scale victims clean \
+	build-packages test-packages demo-packages some-daemon-packages daemon-packages
 
 build: build-packages
 	$(SWIFT) build -c release --static-swift-stdlib --product repoint
@@ -25,15 +32,23 @@ demo: build demo-packages
 	$(MAKE) -C TestTargets build/host/dns-responder
 	$(STAGE) REPOINT="$(CURDIR)/.build/release/repoint" VICTIMS="$(CURDIR)/TestTargets/build/host" Tests/Demo/demo
 
-test: build-packages test-packages victims static
+test: build-packages test-packages some-daemon-packages victims static
 	$(SWIFT) build --build-tests
 	@if $(STAGE) true 2>/dev/null; then \
 		$(STAGE) REPOINT_STATIC="$(CURDIR)/$(STATIC)" \
-			sh -c 'ip link set lo up; exec $(SWIFT) test --skip-build --disable-xctest'; \
+			sh -c 'ip link set lo up; exec $(SWIFT) test --skip-build --disable-xctest --skip DaemonTests' && \
+		$(STAGE) REPOINT_STATIC="$(CURDIR)/$(STATIC)" REPOINT_DAEMONS="$(SOME_DAEMONS)" $(DAEMON_TESTS); \
 	else \
 		echo "this machine makes no namespaces: the tests on real processes will be skipped"; \
 		$(SWIFT) test --skip-build --disable-xctest; \
 	fi
+
+# Real daemons, all of them. `make test` has a few. On their own: nothing else is to be running when latencies are measured.
+DAEMON_TESTS = sh -c 'ip link set lo up; exec $(SWIFT) test --skip-build --disable-xctest --filter DaemonTests'
+
+test-daemons: build-packages daemon-packages victims static
+	$(SWIFT) build --build-tests
+	$(STAGE) REPOINT_STATIC="$(CURDIR)/$(STATIC)" REPOINT_DAEMONS=all $(DAEMON_TESTS)
 
 static: build-packages
 	$(SWIFT) build $(STATIC_FLAGS) --product repoint
@@ -42,6 +57,10 @@ static: build-packages
 bench-hold: build test-packages victims
 	$(STAGE) REPOINT="$(CURDIR)/.build/release/repoint" VICTIMS="$(CURDIR)/TestTargets/build/host" \
 		python3 Tests/Benchmarks/hold.py
+
+bench-scale: static test-packages victims
+	$(STAGE) REPOINT="$(CURDIR)/$(STATIC)" VICTIMS="$(CURDIR)/TestTargets/build/host" \
+		sh -c 'ip link set lo up; exec python3 Tests/Benchmarks/scale.py'
 
 victims: test-packages
 	TestTargets/libcs/fetch
@@ -80,6 +99,12 @@ test-packages:
 
 demo-packages:
 	$(call packages,$(DEMO_PACKAGES))
+
+some-daemon-packages:
+	$(SUDO) Tests/Daemons/install $(SOME_PACKAGES)
+
+daemon-packages:
+	$(SUDO) Tests/Daemons/install $(DAEMON_PACKAGES)
 
 clean:
 	rm -rf .build TestTargets/build

@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -48,9 +49,40 @@ static bool is_same_file(const char *one, int other) {
     return stat(one, &left) == 0 && fstat(other, &right) == 0 && left.st_dev == right.st_dev && left.st_ino == right.st_ino;
 }
 
+// The program belongs to whoever owns the root directory: it gets no right that the service beside it has not.
+static bool give_up(uint64_t capabilities) {
+    for (int capability = 0; capability < 64; capability++) {
+        if (capabilities >> capability & 1) continue;
+        if (prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EINVAL) return false;
+    }
+    // As root it would get those of the bounding set at its start; what it inherits must not exceed them.
+    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+}
+
+static volatile pid_t running;
+
+static void end_child(int signal) {
+    (void)signal;
+    kill(running, SIGKILL);
+}
+
+// The time ends the program itself; in a PID namespace its parent ends it, so that nobody's child is left behind there.
+static void set_time_limit(unsigned seconds, bool has_child) {
+    struct sigaction action = {.sa_handler = has_child ? end_child : SIG_DFL};
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGALRM);
+    sigaction(SIGALRM, &action, NULL);
+    sigprocmask(SIG_UNBLOCK, &mask, NULL);
+    alarm(seconds);
+}
+
 // Async-signal-safe calls only: it runs in a fork of a program that may have threads.
-static void enter_and_run(const int *spaces, int root, const char *path, char *const arguments[], int output) {
+static void enter_and_run(
+    const int *spaces, int root, const char *path, char *const arguments[], uint64_t capabilities, unsigned seconds, int output) {
     static char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
+    // Until the program is replaced nobody in there may reach through /proc for our own file or descriptors.
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return;
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     dup2(null, STDIN_FILENO);
     dup2(output, STDOUT_FILENO);
@@ -68,15 +100,21 @@ static void enter_and_run(const int *spaces, int root, const char *path, char *c
     if (child < 0) return;
     if (child > 0) {
         int status;
+        running = child;
+        set_time_limit(seconds, true);
         while (waitpid(child, &status, 0) < 0)
             if (errno != EINTR) return;
         _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
     }
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (spaces[3] < 0) set_time_limit(seconds, false);
+    // CLOSE_RANGE_CLOEXEC, of kernels from 5.11 on; ours are closed on exec anyway.
+    syscall(SYS_close_range, STDERR_FILENO + 1, ~0U, 4U);
+    if (!give_up(capabilities)) return;
     execve(path, arguments, environment);
 }
 
-int clinux_start_inside(int pid, const char *path, char *const arguments[], int output) {
+int clinux_start_inside(int pid, const char *path, char *const arguments[], uint64_t capabilities, unsigned seconds, int output) {
     char text[64];
     int spaces[KINDS], result = 0;
     snprintf(text, sizeof text, "/proc/%d/root", pid);
@@ -96,7 +134,7 @@ int clinux_start_inside(int pid, const char *path, char *const arguments[], int 
     if (result == 0) {
         pid_t child = fork();
         if (child == 0) {
-            enter_and_run(spaces, root, path, arguments, output);
+            enter_and_run(spaces, root, path, arguments, capabilities, seconds, output);
             _exit(127);
         }
         result = child > 0 ? child : -errno;

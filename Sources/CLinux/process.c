@@ -64,17 +64,12 @@ _Bool clinux_stands_back(void) { return sched_getscheduler(0) == SCHED_IDLE; }
 
 int clinux_set_parent_death_signal(int signal) { return prctl(PR_SET_PDEATHSIG, signal) == 0 ? 0 : -errno; }
 
-int clinux_pin_to_cpu(int cpu) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(cpu, &set);
-    return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
+int clinux_get_affinity(uint64_t *cpus, size_t size) {
+    return sched_getaffinity(0, size, (cpu_set_t *)cpus) == 0 ? 0 : -errno;
 }
 
-int clinux_unpin(void) {
-    cpu_set_t set;
-    memset(&set, 0xff, sizeof set);
-    return sched_setaffinity(0, sizeof set, &set) == 0 ? 0 : -errno;
+int clinux_set_affinity(const uint64_t *cpus, size_t size) {
+    return sched_setaffinity(0, size, (const cpu_set_t *)cpus) == 0 ? 0 : -errno;
 }
 
 size_t clinux_xstate_size(uint64_t features) {

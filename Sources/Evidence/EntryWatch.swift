@@ -35,10 +35,13 @@ public final class EntryWatch {
     private var rings: [Ring] = []
     private var events: [OwnedEvent] = []
     private var points: [UInt64: EntryPoint] = [:]
+    /// What cannot be watched, and why: its file has gone, or lies where the kernel sets no probes.
+    public private(set) var failures: [EntryPoint: SystemError] = [:]
 
     /// - Parameter threads: nobody else needs to be watched. Each probe takes the kernel a tenth of a second to take away, and there is
     ///   one for each CPU: so where these threads are fewer, they are watched instead.
-    /// - Throws: `SystemError`: EACCES or EPERM where CAP_PERFMON is missing, ENOENT where this kernel has no uprobes.
+    /// - Throws: `SystemError` where nothing at all can be watched: EACCES or EPERM where CAP_PERFMON is missing, ENOENT where this
+    ///   kernel has no uprobes.
     public init(_ wanted: Set<EntryPoint>, of threads: [ThreadID] = []) throws(SystemError) {
         let type = try EntryWatch.eventType()
         var places = try EntryWatch.onlineProcessors().map { Place(thread: -1, cpu: $0) }
@@ -54,7 +57,8 @@ public final class EntryWatch {
                 } catch {
                     // The thread has ended.
                     guard error.code != ESRCH else { break }
-                    throw error
+                    failures[point] = error
+                    continue
                 }
                 points[try event.identifier()] = point
                 if let ring {
@@ -67,6 +71,7 @@ public final class EntryWatch {
                 events.append(event)
             }
         }
+        if events.isEmpty, let failure = failures.values.first { throw failure }
         for event in events { try event.enable() }
     }
 

@@ -27,7 +27,11 @@ public struct ProcessStat: Sendable, Equatable {
     /// The CPU it last ran on.
     public let processor: Int
     public let isKernelThread: Bool
+    /// It is on its way out: it has no memory any more, and may wait for others before it is a zombie.
+    public let isExiting: Bool
 
+    /// PF_EXITING of the kernel's include/linux/sched.h.
+    private static let exitingFlag: UInt64 = 0x0000_0004
     /// PF_KTHREAD of the kernel's include/linux/sched.h.
     private static let kernelThreadFlag: UInt64 = 0x0020_0000
 
@@ -79,6 +83,7 @@ public struct ProcessStat: Sendable, Equatable {
         self.stackStart = stackStart ?? 0
         self.processor = Int(clamping: processor)
         isKernelThread = flags & ProcessStat.kernelThreadFlag != 0
+        isExiting = flags & ProcessStat.exitingFlag != 0
     }
 }
 

@@ -26,6 +26,8 @@ public struct ProcessStatus: Sendable, Equatable {
     public let fileUserID: UInt32
     public let fileGroupID: UInt32
     public let effectiveCapabilities: UInt64
+    /// Those it, and whatever it starts, can have at all.
+    public let boundingCapabilities: UInt64
     /// Its shadow stack is on (x86 control-flow enforcement): a return to an address never called faults.
     public let hasShadowStack: Bool
     public let voluntarySwitches: UInt64
@@ -55,6 +57,7 @@ public struct ProcessStatus: Sendable, Equatable {
     /// The lines that are looked at.
     private static let keys = [
         "TracerPid", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt", "Seccomp", "NSpid", "Uid", "Gid", "CapEff",
+        "CapBnd",
         "x86_Thread_features", "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches",
     ].map { Array($0.utf8) }
 
@@ -97,6 +100,7 @@ public struct ProcessStatus: Sendable, Equatable {
         fileUserID = identifier(users, 3)
         fileGroupID = identifier(words("Gid"), 3)
         effectiveCapabilities = mask("CapEff")
+        boundingCapabilities = mask("CapBnd")
         hasShadowStack = words("x86_Thread_features").contains { $0.elementsEqual("shstk".utf8) }
         voluntarySwitches = number("voluntary_ctxt_switches")
         involuntarySwitches = number("nonvoluntary_ctxt_switches")

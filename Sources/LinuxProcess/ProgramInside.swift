@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// A program run to its end in another process's namespaces and root directory.
+/// A program run to its end in another process's namespaces and root directory, with no more capabilities than that one can have.
 public struct ProgramInside: Sendable {
     /// Its exit status; 127 where it could not be started there.
     public let status: Int32
@@ -12,26 +12,30 @@ public struct ProgramInside: Sendable {
 
     /// - Parameters:
     ///   - path: the program, as the other process names it.
-    ///   - limit: seconds; a program that takes longer is killed.
+    ///   - limit: seconds; a program that takes longer is ended.
     /// - Throws: `SystemError` where the other process cannot be joined, or the time is up.
-    public init(_ path: String, _ arguments: [String], joining process: ProcessID, limit: Double) throws(SystemError) {
+    public init(_ path: String, _ arguments: [String], joining process: ProcessID, limit: UInt32) throws(SystemError) {
+        let capabilities = try ProcessStatus(of: process).boundingCapabilities
         var ends: [Int32] = [-1, -1]
         try SystemError.check("pipe", clinux_pipe(&ends))
         let reading = OwnedDescriptor(adopting: ends[0])
         var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
-        let started = clinux_start_inside(process.rawValue, path, &words, ends[1])
+        let started = clinux_start_inside(process.rawValue, path, &words, capabilities, limit, ends[1])
         close(ends[1])
         try SystemError.check("start \(path) in the namespaces of process \(process)", started)
 
         var bytes: [UInt8] = []
-        let isDone = ProgramInside.drain(reading.rawValue, into: &bytes, limit: limit)
+        // It ends by itself by then; only where that fails it is ended from here.
+        let isDone = ProgramInside.drain(reading.rawValue, into: &bytes, limit: Double(limit) + 1)
         if !isDone { kill(started, SIGKILL) }
         var status: Int32 = 0
         while waitpid(started, &status, 0) < 0 && errno == EINTR {}
-        guard isDone else { throw SystemError("run \(path)", code: ETIMEDOUT) }
         // wait(2): the low seven bits are the signal, the next byte the exit status.
         self.status = status & 0x7f == 0 ? status >> 8 & 0xff : 128 + (status & 0x7f)
+        guard isDone, ![128 + SIGALRM, 128 + SIGKILL].contains(self.status) else {
+            throw SystemError("run \(path)", code: ETIMEDOUT)
+        }
         output = String(decoding: bytes, as: UTF8.self).trimming("\n ")
     }
 

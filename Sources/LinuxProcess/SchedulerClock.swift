@@ -13,15 +13,19 @@ public enum SchedulerClock {
         guard let before = try? ProcessStat(of: thread, in: process), before.state == .sleeping,
             let asleepSince = executionStamp("\(process.procPath)/task/\(thread)/sched")
         else { return nil }
-        guard clinux_pin_to_cpu(Int32(before.processor)) == 0 else { return nil }
-        defer { clinux_unpin() }
+        guard let now = stamp(on: before.processor), now >= asleepSince else { return nil }
+        return now - asleepSince
+    }
+
+    /// Now, by the clock of a CPU.
+    private static func stamp(on cpu: Int) -> Double? {
+        guard let pin = ProcessorPin(to: cpu) else { return nil }
         // Sleeping for a moment makes the kernel stamp us anew, on that CPU's clock.
         var moment = timespec(tv_sec: 0, tv_nsec: 1000)
         nanosleep(&moment, nil)
-        guard let now = executionStamp("/proc/self/task/\(clinux_gettid())/sched"), now >= asleepSince else {
-            return nil
-        }
-        return now - asleepSince
+        let stamp = executionStamp("/proc/self/task/\(clinux_gettid())/sched")
+        _ = consume pin
+        return stamp
     }
 
     private static func executionStamp(_ path: String) -> Double? {

@@ -10,6 +10,7 @@ struct ChannelWork {
     let resolver: ChannelResolver
     /// Channels that were seen in use.
     let seen: [Channel]
+    let sessions: SessionWatch?
 
     /// - Returns: a report for each channel, or one for the library where it has none.
     func reports(_ task: ProcessTask) -> [ResolverReport] {
@@ -46,7 +47,7 @@ struct ChannelWork {
         let why =
             resolver.library.unreadable?.description
             ?? (found != nil
-                ? "no \(resolver.noun) was found, but how this \(resolver.name) lays them out was never tried"
+                ? "no \(resolver.noun) was found, but how \(resolver.releaseName) lays them out was never tried"
                 : nil)
             ?? "the process has too much memory to look for a \(resolver.noun) of \(resolver.name) in it"
         var report = blank(Diagnosis(.opaque, why))
@@ -81,7 +82,9 @@ struct ChannelWork {
                 if case .refuse(let why) = plan { report.repair = .init(action: "refused", reason: why) }
                 return report
             }
-            let record = RepeatedTries.run(1, wait: limits.wait) { resolver.repair(channel, after: $1) }[0]
+            let record = RepeatedTries.run(1, wait: limits.wait, sessions: sessions) {
+                resolver.repair(channel, after: $1)
+            }[0]
             guard record.action != .threadEnded else { return nil }
             return repaired(channel, before: diagnosis, record)
         }

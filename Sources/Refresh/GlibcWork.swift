@@ -8,6 +8,7 @@ import Tracing
 struct GlibcWork {
     let resolver: GlibcResolver
     let target: TargetProcess
+    let sessions: SessionWatch?
 
     /// The reports of some threads, in their order. One that has ended meanwhile is left out.
     func reports(_ threads: [ThreadID], _ task: ProcessTask) -> [ResolverReport] {
@@ -23,12 +24,14 @@ struct GlibcWork {
             }
         case .refresh(let limits):
             let plans = readings.map { resolver.plan($0, limits: limits) }
-            let records = RepeatedTries.run(readings.count, wait: limits.wait) { index, earlier in
+            let records = RepeatedTries.run(readings.count, wait: limits.wait, sessions: sessions) { index, earlier in
                 resolver.repair(readings[index], plan: plans[index], after: earlier)
             }
-            return zip(readings, records).filter { $1.action != .threadEnded }.map(refreshed)
+            let settled = zip(readings, records).map { resolver.startAfresh($0, after: $1) }
+            return zip(readings, settled).filter { $1.action != .threadEnded }.map(refreshed)
         case .reset(let reset):
-            let records = RepeatedTries.run(readings.count, wait: RepairLimits().wait) { index, earlier in
+            let records = RepeatedTries.run(readings.count, wait: RepairLimits().wait, sessions: nil) {
+                index, earlier in
                 guard readings[index].state?.isInitialized == true else {
                     return RepairRecord(.refused("the thread has no resolver state yet: nothing to change"))
                 }
@@ -106,7 +109,8 @@ extension ResolverReport {
         was = before.diagnosis.state.rawValue
         repair = RepairReport(record, attempted: "reinitialize")
         if reading.state != nil, record.action == .reinitialized || record.action == .cleared {
-            let isHealed = reading.diagnosis.state == .current || reading.diagnosis.state == .following
+            // One that has to start from the file has nothing else in force any more.
+            let isHealed = [.current, .following, .idle].contains(reading.diagnosis.state)
             let file =
                 record.action == .reinitialized
                 ? FileEvidence(of: TargetProcess.resolvConfPath, in: record.systemCalls).rawValue : nil

@@ -24,7 +24,7 @@ extension HelperReport {
 /// Has the services refreshed that processes have their names resolved by: each once, in its own namespaces, however many ask it.
 public struct HelperRun {
     /// Seconds that a command may take.
-    private static let limit = 5.0
+    private static let limit: UInt32 = 5
     private static let directories = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"]
 
     private struct Service: Hashable {

@@ -11,7 +11,6 @@ struct OrderRound {
     private var next = 0
     /// Orders that were given out and came back undone.
     private var returned: [Int] = []
-    private var retried: Set<Int> = []
 
     init(_ orders: [WorkOrder]) {
         self.orders = orders
@@ -22,7 +21,10 @@ struct OrderRound {
 
     func isDone(_ index: Int) -> Bool { reports[index] != nil }
 
-    /// The next order that waits.
+    var hasReturned: Bool { !returned.isEmpty }
+    var hasMore: Bool { hasReturned || next < orders.count }
+
+    /// The next order that waits, the returned ones first.
     mutating func take() -> Int? {
         if let index = returned.popLast() { return index }
         guard next < orders.count else { return nil }
@@ -33,9 +35,6 @@ struct OrderRound {
     mutating func putBack(_ index: Int) {
         returned.append(index)
     }
-
-    /// True once for each order.
-    mutating func mayRetry(_ index: Int) -> Bool { retried.insert(index).inserted }
 
     /// Takes a worker's answer.
     ///

@@ -59,16 +59,12 @@ public struct ProcessWork {
         report.resolvConf = fileReport()
         report.namespaces = namespaceReport()
 
-        let before: SessionCensus?
-        if case .refresh = task {
-            before = try? SessionCensus(of: target.id, directory: sockets)
-        } else {
-            before = nil
-        }
+        var sessions: SessionWatch?
+        if case .refresh = task { sessions = SessionWatch(target.id, sockets) }
         var awaited: [LookupSite] = []
         let resolvers = Resolver.find(in: target)
         for resolver in resolvers where seen == nil || resolver.hasChannels {
-            let reports = try resolverReports(resolver, task)
+            let reports = try resolverReports(resolver, task, sessions)
             report.resolvers += reports
             // What is known to have a channel and not which thread uses it waits for a lookup.
             if case .channels(let channels) = resolver, reports.contains(where: { $0.repair?.action == "deferred" }) {
@@ -78,19 +74,20 @@ public struct ProcessWork {
         report.awaitedLookups = awaited.isEmpty ? nil : awaited
         report.addSurroundings(of: target, isGlibc: resolvers.contains(where: \.isGlibc))
         guard target.isSame else { throw .gone(target.id) }
-        if let before, let after = try? SessionCensus(of: target.id, directory: sockets) {
-            report.sessions = .init(
-                before: before.sockets.count, after: after.sockets.count, lost: before.lost(since: after).count)
-        }
+        report.sessions = sessions?.report()
         return report
     }
 
-    private func resolverReports(_ resolver: Resolver, _ task: ProcessTask) throws(TargetError) -> [ResolverReport] {
+    private func resolverReports(_ resolver: Resolver, _ task: ProcessTask, _ sessions: SessionWatch?)
+        throws(TargetError) -> [ResolverReport]
+    {
         switch resolver {
         case .musl(let musl):
             return try threads(task).map { ResolverReport(musl, $0, in: target) }
         case .go(let go):
             return [ResolverReport(go, in: target, task)]
+        case .own(let own):
+            return [ResolverReport(own, task)]
         case .opaque(let library, let path, let reason):
             return [ResolverReport(opaque: library, path: path, reason)]
         case .ambiguous(let library, let path, let reason):
@@ -98,10 +95,10 @@ public struct ProcessWork {
             if task != .inspect { report.repair = .init(action: "refused", reason: reason.description) }
             return [report]
         case .glibc(let glibc):
-            return GlibcWork(resolver: glibc, target: target).reports(try threads(task), task)
+            return GlibcWork(resolver: glibc, target: target, sessions: sessions).reports(try threads(task), task)
         case .channels(let channels):
             if case .reset = task { return [] }
-            return ChannelWork(resolver: channels, seen: seen ?? []).reports(task)
+            return ChannelWork(resolver: channels, seen: seen ?? [], sessions: sessions).reports(task)
         }
     }
 
@@ -190,6 +187,17 @@ extension ResolverReport {
         guard task != .inspect else { return }
         was = state
         repair = .init(action: "none")
+    }
+
+    /// Nothing is done to what the program does itself.
+    init(_ own: OwnResolver, _ task: ProcessTask) {
+        self.init(library: own.name, path: own.path, state: own.diagnosis.state.rawValue)
+        reason = own.diagnosis.pin?.word ?? "unreadable"
+        explanation = own.diagnosis.explanation
+        if !own.nameservers.isEmpty { nameservers = own.nameservers.map(\.description) }
+        guard task != .inspect else { return }
+        was = state
+        repair = .init(action: "refused", reason: "nothing in it can be called: \(own.remedy)")
     }
 
     init(opaque library: String, path: String, _ reason: OpaqueReason) {

@@ -41,7 +41,8 @@ public struct RefreshRun {
 private struct WaitingChannels {
     /// Places among the reports, by process.
     private var places: [Int32: Int] = [:]
-    private var sites: [EntryPoint: String] = [:]
+    /// What is to be watched: one probe on a file serves every process that maps it.
+    private var sites: [EntryPoint: LookupSite] = [:]
     private var channels: [Int32: [Channel]] = [:]
 
     /// One try on a process takes at most so long, in seconds, so that none keeps the others waiting.
@@ -54,9 +55,10 @@ private struct WaitingChannels {
         for (place, report) in reports.enumerated() {
             guard let awaited = report.awaitedLookups else { continue }
             places[report.pid] = place
-            // One probe on a file serves every process that maps it.
-            for site in awaited where known.insert("\(site.file):\(site.offset)").inserted {
-                sites[EntryPoint(path: site.path, offset: site.offset)] = site.library
+            // A process that has ended since leads to no file any more; another one that maps it does.
+            for site in awaited where (try? readLink(site.path)) != nil {
+                guard known.insert("\(site.file):\(site.offset)").inserted else { continue }
+                sites[EntryPoint(path: site.path, offset: site.offset)] = site
             }
         }
     }
@@ -67,6 +69,7 @@ private struct WaitingChannels {
         _ reports: inout [ProcessReport], limits: RepairLimits, pool: WorkerPool,
         onProgress: (RefreshRun.Progress) -> Void
     ) throws(SystemError) {
+        guard !sites.isEmpty else { return }
         let watch: EntryWatch
         do throws(SystemError) {
             let threads = places.keys.flatMap { (try? ProcessID($0).threads()) ?? [] }
@@ -76,6 +79,12 @@ private struct WaitingChannels {
             return
         }
         defer { watch.leave(to: pool.program) }
+        for (point, error) in watch.failures {
+            for place in places.values
+            where reports[place].awaitedLookups?.contains(where: { $0.file == sites[point]?.file }) == true {
+                reports[place].explainUnwatched(error)
+            }
+        }
         let deadline = MonotonicClock.nanoseconds + UInt64(limits.wait * 1e9)
         while !places.isEmpty {
             onProgress(.waiting(places.count))
@@ -98,7 +107,8 @@ private struct WaitingChannels {
     }
 
     private mutating func note(_ hit: EntryHit) {
-        guard places[hit.process.rawValue] != nil, let library = sites[hit.point], let address = hit.arguments.first,
+        guard places[hit.process.rawValue] != nil, let library = sites[hit.point]?.library,
+            let address = hit.arguments.first,
             address != 0
         else { return }
         var known = channels[hit.process.rawValue] ?? []
@@ -128,10 +138,14 @@ extension ProcessReport {
         }
     }
 
+    private static let unwatched = ", which cannot be watched: "
+
     fileprivate mutating func explainUnwatched(_ error: SystemError) {
         for index in resolvers.indices where resolvers[index].repair?.action == "deferred" {
             let reason = resolvers[index].repair?.reason ?? ""
-            resolvers[index].repair?.reason = "\(reason), which cannot be watched: \(error) (CAP_PERFMON)"
+            guard !reason.contains(ProcessReport.unwatched) else { continue }
+            let need = error.isDenied ? " (it takes CAP_PERFMON)" : ""
+            resolvers[index].repair?.reason = "\(reason)\(ProcessReport.unwatched)\(error)\(need)"
         }
     }
 }

@@ -11,9 +11,13 @@ enum RepeatedTries {
     ///
     /// - Parameters:
     ///   - wait: in seconds.
+    ///   - sessions: told of each round.
     ///   - attempt: makes the try of this number, after the record of the one before.
-    static func run(_ count: Int, wait: Double, _ attempt: (Int, RepairRecord?) -> RepairRecord) -> [RepairRecord] {
+    static func run(
+        _ count: Int, wait: Double, sessions: SessionWatch?, _ attempt: (Int, RepairRecord?) -> RepairRecord
+    ) -> [RepairRecord] {
         var records = (0..<count).map { attempt($0, nil) }
+        sessions?.endRound(records)
         let deadline = MonotonicClock.nanoseconds + UInt64(max(0, wait) * 1e9)
         var pause = firstPause
         while MonotonicClock.nanoseconds < deadline {
@@ -21,7 +25,9 @@ enum RepeatedTries {
             guard !pending.isEmpty else { break }
             MonotonicClock.sleep(microseconds: pause)
             pause = min(pause * 2, longestPause)
+            sessions?.beginRound()
             for index in pending { records[index] = attempt(index, records[index]) }
+            sessions?.endRound(pending.lazy.map { records[$0] })
         }
         return records
     }

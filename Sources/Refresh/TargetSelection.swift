@@ -31,6 +31,7 @@ public struct TargetSelection: Sendable {
 
     private static func isCandidate(_ id: ProcessID) -> Bool {
         guard id != .own, id.rawValue != 1, let stat = try? ProcessStat(of: id) else { return false }
-        return !stat.isKernelThread && stat.state != .zombie && stat.state != .dead && stat.parent != .own
+        return !stat.isKernelThread && stat.state != .zombie && stat.state != .dead && !stat.isExiting
+            && stat.parent != .own
     }
 }

@@ -49,22 +49,37 @@ public final class WorkerPool {
     /// Gives every idle worker an order, as long as there are some.
     private func handOut(_ round: inout OrderRound) throws(SystemError) {
         desks.removeAll { $0.isIdle && $0.hasEnded }
+        // What a worker left undone is for a fresh one: only then is it clear whose fault it was.
+        while round.hasReturned {
+            if desks.count >= workerCount {
+                guard let idle = desks.firstIndex(where: \.isIdle) else { return }
+                desks.remove(at: idle)
+            }
+            guard try start(&round) else { break }
+        }
         for desk in desks where desk.isIdle {
             guard let index = round.take() else { return }
             give(index, to: desk, round)
         }
-        while desks.count < workerCount, let index = round.take() {
-            do {
-                let desk = try Desk(program)
-                give(index, to: desk, round)
-                desks.append(desk)
-            } catch {
-                round.putBack(index)
-                // Those who are there will do it.
-                if desks.isEmpty { throw error }
-                return
-            }
+        while desks.count < workerCount, round.hasMore {
+            guard try start(&round) else { return }
         }
+    }
+
+    /// Starts a worker for the next order.
+    ///
+    /// - Returns: false where none can be started, and those who are there will do it.
+    private func start(_ round: inout OrderRound) throws(SystemError) -> Bool {
+        let desk: Desk
+        do {
+            desk = try Desk(program)
+        } catch {
+            if desks.isEmpty { throw error }
+            return false
+        }
+        if let index = round.take() { give(index, to: desk, round) }
+        desks.append(desk)
+        return true
     }
 
     private func give(_ index: Int, to desk: Desk, _ round: OrderRound) {
@@ -81,7 +96,7 @@ public final class WorkerPool {
                 continue
             case .answer(let line):
                 answers.append((desk, index, line))
-            case .died where desk.answers > 0 && round.mayRetry(index):
+            case .died where desk.answers > 0:
                 // It may have ended after its last answer, before it took this order.
                 dismiss(desk, &round)
             case .died:

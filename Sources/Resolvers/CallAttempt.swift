@@ -15,6 +15,8 @@ struct CallAttempt {
     let systemCalls: [SeccompFilter.Call]
     /// Functions that must not be on the thread's stack, besides what is never safe.
     var isForbidden: (StackFrame) -> Bool = { _ in false }
+    /// All other threads of the process must sleep: nothing else keeps them out of what is to be changed.
+    var wantsOthersAsleep = false
 
     enum Result {
         case done(CallOutcome)
@@ -27,13 +29,14 @@ struct CallAttempt {
 
     /// - Parameters:
     ///   - whenFirstHeld: what is to be done in any case, as soon as the thread is held for the first time.
-    ///   - hindrance: asked when the thread is held for the call, with the system call it sleeps in: why it must not be made now, or
-    ///     nil. A ``CallRefusal`` says that it never can be.
+    ///   - hindrance: asked when the thread is held for the call: why it must not be made now, or nil. It is told the system call
+    ///     that the thread sleeps in. A ``CallRefusal`` says that it never can be.
     ///   - beforeRunning: run when the thread is committed to the calls and has not begun them yet.
     ///   - afterRunning: run when all functions have returned, before the thread is let go.
     ///   - onPause: told each time how long the thread was held, in microseconds.
     func perform(
-        _ sequence: CallSequence, whenFirstHeld: () throws -> Void = {}, hindrance: (Int) throws -> String?,
+        _ sequence: CallSequence, whenFirstHeld: () throws -> Void = {},
+        hindrance: (_ interrupted: Int) throws -> String?,
         beforeRunning: () -> Void = {}, afterRunning: () -> Void = {}, onPause: (Double) -> Void
     ) -> Result {
         do {
@@ -63,6 +66,9 @@ struct CallAttempt {
             }
 
             if stack.frames.contains(where: isForbidden) { return .notNow("it is in the library that is to be called") }
+            if wantsOthersAsleep, let other = try awakeThread() {
+                return .notNow("thread \(other) runs, and may be about to use the same")
+            }
 
             let held = try HeldThread(thread, in: target.id, images: target.images)
             guard snapshot.isStill(held, stack: stack, memory: target.images.memory) else {
@@ -85,6 +91,16 @@ struct CallAttempt {
             return .never(refusal.description)
         } catch {
             return .notNow("\(error)")
+        }
+    }
+
+    /// Another thread of the process that is not asleep in a system call.
+    private func awakeThread() throws -> ThreadID? {
+        try target.id.threads().first { other in
+            guard other != thread else { return false }
+            // One that has ended meanwhile uses nothing.
+            guard let state = try? ProcessStat(of: other, in: target.id).state else { return false }
+            return state == .running || state == .uninterruptible
         }
     }
 

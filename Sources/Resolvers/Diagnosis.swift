@@ -40,6 +40,8 @@ public enum PinReason: Sendable, Equatable {
     case oldLibc
     /// An object of a resolver library, which reads the file only when it is made.
     case channel
+    /// Code of the program's own, which takes its servers from elsewhere, or only at its start.
+    case ownResolver
 
     /// The word of the interface.
     public var word: String {
@@ -49,6 +51,7 @@ public enum PinReason: Sendable, Equatable {
         case .lostReply: "lost-reply"
         case .oldLibc: "old-libc"
         case .channel: "channel"
+        case .ownResolver: "own-resolver"
         }
     }
 }

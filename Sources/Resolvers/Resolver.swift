@@ -9,6 +9,8 @@ public enum Resolver {
     /// A library whose objects each have a configuration of their own.
     case channels(ChannelResolver)
     case go(GoResolver)
+    /// Code of the program's own beside the libraries.
+    case own(OwnResolver)
     /// A resolver is there but cannot be read: which library, and why.
     case opaque(library: String, path: String, reason: OpaqueReason)
     /// Several libraries of a kind are there, and which of them resolves is not known.
@@ -38,6 +40,7 @@ public enum Resolver {
         let libraries: [any ChannelLibrary] =
             CAresLibrary.all(in: target.images) + EvdnsLibrary.all(in: target.images)
         found += libraries.map { .channels(ChannelResolver($0, target: target, glibc: glibc)) }
+        if let own = OwnResolver(in: target) { found.append(.own(own)) }
         return found
     }
 

@@ -56,7 +56,7 @@ public enum TargetError: Error, Sendable, Equatable, CustomStringConvertible {
             throw TargetError(error, process: id)
         }
         if stat.isKernelThread { throw .kernelThread(id, name: stat.name) }
-        if stat.state == .zombie || stat.state == .dead { throw .zombie(id) }
+        if stat.state == .zombie || stat.state == .dead || stat.isExiting { throw .zombie(id) }
         guard id.rawValue != 1 else { throw .firstProcess }
         if let tracer = status.tracer {
             throw .traced(id, by: tracer, tracerName: (try? tracer.name()) ?? "?")

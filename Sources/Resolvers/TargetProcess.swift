@@ -78,8 +78,11 @@ public final class TargetProcess {
         return (try? RootDirectory(of: id).canRead(TargetProcess.resolvConfPath, as: id)) ?? false
     }
 
-    /// It is still the process it was: same PID, same start.
-    public var isSame: Bool { (try? ProcessStat(of: id).startTime) == startTime }
+    /// It is still the process it was, and has not ended: same PID, same start.
+    public var isSame: Bool {
+        guard let stat = try? ProcessStat(of: id) else { return false }
+        return stat.startTime == startTime && stat.state != .zombie && stat.state != .dead
+    }
 
     /// It has replaced itself by another program (execve(2)) since it was read, or is only just starting: its loader has not come to a
     /// C library yet. Either way what was read of it is not what it is about to be.

@@ -1,12 +1,14 @@
 import CLinux
 import Glibc
+import LinuxProcess
 
 /// The CPU that the calling thread stays on while it holds another, and the rank it has there. Given back when the value goes.
 ///
 /// A held thread and its holder take turns dozens of times. On one CPU a turn is a switch; on two it is an interrupt that wakes the
 /// other CPU up, or waits there for whoever runs.
 struct HoldPlace: ~Copyable {
-    private let isPinned: Bool
+    /// nil where it stays where it is.
+    private let pin: ProcessorPin?
     private let stoodBack: Bool
 
     /// Somebody else runs here when giving up the CPU takes longer than this, in nanoseconds.
@@ -16,18 +18,17 @@ struct HoldPlace: ~Copyable {
     init(on cpu: Int) {
         stoodBack = clinux_stands_back()
         if stoodBack { clinux_stand_back(false) }
-        guard clinux_pin_to_cpu(Int32(clamping: cpu)) == 0 else {
-            isPinned = false
-            return
-        }
+        let moved = ProcessorPin(to: cpu)
         let start = MonotonicClock.nanoseconds
         sched_yield()
-        isPinned = MonotonicClock.nanoseconds - start < HoldPlace.quickYield
-        if !isPinned { clinux_unpin() }
+        if MonotonicClock.nanoseconds - start < HoldPlace.quickYield {
+            pin = consume moved
+        } else {
+            pin = nil
+        }
     }
 
     deinit {
-        if isPinned { clinux_unpin() }
         if stoodBack { clinux_stand_back(true) }
     }
 }

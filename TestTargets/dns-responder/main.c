@@ -1,8 +1,9 @@
 // A name server that knows one answer, and can be as unhelpful as real ones are. Names are not looked at.
 //
-// usage: dns-responder [--port N] [--mode MODE] [--a IPV4] [--aaaa IPV6] ADDRESS...
+// usage: dns-responder [--port N] [--mode MODE] [--a IPV4] [--aaaa IPV6|none] ADDRESS...
 //
-//   answer               A and AAAA are answered with --a (192.0.2.1) and --aaaa (2001:db8::1), other types with no records
+//   answer               A and AAAA are answered with --a (192.0.2.1) and --aaaa (2001:db8::1; none: no records), other types with
+//                        no records
 //   servfail, nxdomain   the response code
 //   silent               no response at all
 //   drop-aaaa-once       the first AAAA query gets no response; from then on as answer
@@ -28,6 +29,7 @@ static bool dropped_one;
 
 static struct in_addr answer_a;
 static struct in6_addr answer_aaaa;
+static bool has_aaaa = true;
 static uint64_t queries;
 
 static bool set_mode(const char *name) {
@@ -82,7 +84,7 @@ static size_t respond(const char *address, const char *transport, const uint8_t 
         edns = get16(query + 10) >= 1 && get16(query + 6) == 0 && get16(query + 8) == 0 && after + 11 <= end && after[0] == 0 &&
                get16(after + 1) == TYPE_OPT;
         code = mode == SERVER_FAILURE ? CODE_SERVFAIL : mode == NO_SUCH_NAME ? CODE_NXDOMAIN : CODE_NONE;
-        outcome = code == CODE_SERVFAIL ? "servfail" : code == CODE_NXDOMAIN ? "nxdomain" : type == TYPE_A || type == TYPE_AAAA ? "answer" : "empty";
+        outcome = code == CODE_SERVFAIL ? "servfail" : code == CODE_NXDOMAIN ? "nxdomain" : type == TYPE_A || (type == TYPE_AAAA && has_aaaa) ? "answer" : "empty";
         if (mode == SILENT) outcome = "dropped";
         if (mode == DROP_AAAA_ONCE && type == TYPE_AAAA && !dropped_one) {
             dropped_one = true;
@@ -231,7 +233,7 @@ static bool read_commands(void) {
 }
 
 int main(int count, char **arguments) {
-    static const char usage[] = "usage: dns-responder [--port N] [--mode MODE] [--a IPV4] [--aaaa IPV6] ADDRESS...";
+    static const char usage[] = "usage: dns-responder [--port N] [--mode MODE] [--a IPV4] [--aaaa IPV6|none] ADDRESS...";
     victim_start();
     int port = 53;
     inet_pton(AF_INET, "192.0.2.1", &answer_a);
@@ -247,7 +249,7 @@ int main(int count, char **arguments) {
         if (strcmp(arguments[i], "--port") == 0) understood = (port = atoi(value)) > 0;
         else if (strcmp(arguments[i], "--mode") == 0) understood = set_mode(value);
         else if (strcmp(arguments[i], "--a") == 0) understood = inet_pton(AF_INET, value, &answer_a) == 1;
-        else if (strcmp(arguments[i], "--aaaa") == 0) understood = inet_pton(AF_INET6, value, &answer_aaaa) == 1;
+        else if (strcmp(arguments[i], "--aaaa") == 0) understood = !(has_aaaa = strcmp(value, "none") != 0) || inet_pton(AF_INET6, value, &answer_aaaa) == 1;
         else understood = false;
         if (!understood) victim_unable("%s", usage);
         i++;

@@ -35,15 +35,13 @@ extension RealProcesses {
             for turn in 0..<4 {
                 try scene.etc.change(to: turn % 2 == 0 ? ChannelScene.newFile : ChannelScene.oldFile)
                 try scene.expectDone(scene.refreshed())
-                var changes: [String] = []
-                let isSame = eventually(within: 5) {
-                    changes = ((try? ProcessPicture(of: scene.asker.id).changes(since: before)) ?? ["?"]).filter {
-                        // The sockets of lookups come and go; the kernel keeps a page for probes once there was one.
-                        !$0.contains("socket:[") && !$0.hasSuffix("[uprobes]")
-                    }
-                    return changes == []
-                }
-                #expect(isSame, "\(changes)")
+                let after = try ProcessPicture(of: scene.asker.id)
+                #expect(after.withoutSockets.changes(since: before.withoutSockets) == [])
+                // The socket of a lookup comes and goes; none is left open besides.
+                #expect(
+                    try eventually(within: 5) {
+                        try ProcessPicture(of: scene.asker.id).socketCount <= before.socketCount
+                    })
                 #expect(try isLeftAlone(scene.asker.id))
             }
             // The kernel takes a little to take its probes away.
@@ -53,9 +51,7 @@ extension RealProcesses {
             try scene.asker.victim.end()
         }
 
-        @Test(
-            "the heap does not grow with the refreshes", arguments: AskingVictim.Program.allCases,
-            [Libc.bookworm, .trixie])
+        @Test("the heap does not grow with the refreshes", arguments: AskingVictim.Program.allCases, Libc.suites)
         func noGrowth(_ program: AskingVictim.Program, _ libc: Libc) throws {
             let scene = try ChannelScene(program, libc)
             try scene.asker.every(50)
@@ -121,9 +117,13 @@ extension RealProcesses {
             let total = try #require(Int(line.dropFirst("stops ".count)))
             var killed = 0
             var marked = 0
-            // The calls come near the end; what reads memory before them is killed now and then only.
+            // The calls come near the end; what reads memory before them is killed now and then only. All of the late ones take an
+            // hour for all cases: the more stress, the more of them, and others in each run.
             let late = max(1, total - 140)
-            let steps = Array(stride(from: 1, to: late, by: max(1, late / 15))) + Array(late...total)
+            let stride = max(1, 140 / Stress.share(of: 15))
+            let steps =
+                Array(Swift.stride(from: 1, to: late, by: max(1, late / 4)))
+                + Array(Swift.stride(from: late + Int.random(in: 0..<stride), through: total, by: stride))
             for step in steps {
                 try scene.etc.change(to: step % 2 == 0 ? ChannelScene.newFile : ChannelScene.oldFile)
                 let killedRun = try run(step)
@@ -146,7 +146,7 @@ extension RealProcesses {
             }
             #expect(killed > steps.count / 2, "\(killed) of \(steps.count)")
             // Between the call and the mark's taking off.
-            #expect(marked <= killed / 8, "\(marked) of \(killed) left the mark of own servers")
+            #expect(marked <= max(3, killed / 8), "\(marked) of \(killed) left the mark of own servers")
             try scene.etc.change(to: ChannelScene.newFile + "# end\n")
             let after = try scene.refreshed("--force")
             #expect(after.status == 0)

@@ -36,7 +36,7 @@ extension RealProcesses {
                 responder = try DNSResponder(.answer, at: ["127.0.0.2"], besides: resolver.id)
             }
 
-            func start() throws -> ChildProcess {
+            func start() throws -> ContainedService {
                 let service = try ServiceFiles.start(["/usr/sbin/nscd", "--foreground"], in: resolver, isolation)
                 let isThere = eventually(within: 20) { access("\(resolver.root)/var/run/nscd/socket", F_OK) == 0 }
                 guard isThere else { throw TestSupportError("nscd did not start") }

@@ -251,6 +251,30 @@ extension RealProcesses {
             #expect(try resolver.show(1).options == 0x2c1)
         }
 
+        @Test(
+            "lifts no-reload that came from the file without a call, too: the next lookup starts afresh",
+            arguments: Libc.glibcs)
+        func noReloadOfTheFile(_ libc: Libc) throws {
+            let etc = try EtcDirectory(resolvConf: Self.oldFile + "options no-reload\n")
+            let resolver = try ResolverVictim(libc, etc: etc)
+            try etc.change(to: Self.newFile)
+            let run = try refresh(resolver.id, "--no-inject")
+            #expect(run.status == 0, "\(run.standardError)")
+            for number in 0...2 {
+                let report = try run.thread(resolver.threads[number])
+                #expect(report.was == "pinned")
+                #expect(report.state == "idle")
+                #expect(report.repair?.action == "clear")
+                #expect(report.repair?.result == "done")
+                #expect(report.evidence?.readBack == "matches")
+                _ = try resolver.lookup("nowhere.invalid", in: number)
+                #expect(try resolver.show(number).servers == ["127.0.0.3", "::1"])
+                #expect(try resolver.show(number).options == 0x2c1)
+            }
+            #expect(try inspect(resolver.id).process().resolvers.allSatisfy { $0.state == "current" })
+            try resolver.victim.end()
+        }
+
         @Test("moves nobody to 127.0.0.1 because the file is gone")
         func missingFile() throws {
             let scene = try Scene(.host)

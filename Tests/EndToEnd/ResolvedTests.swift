@@ -30,8 +30,8 @@ extension RealProcesses {
         private final class Host {
             let resolver: ResolverVictim
             let responder: DNSResponder
-            private let daemon: ChildProcess
-            private let service: ChildProcess
+            private let daemon: ContainedService
+            private let service: ContainedService
 
             init(resolvConf: String, nsswitch: String = "hosts: files dns\n") throws {
                 let etc = try EtcDirectory(resolvConf: resolvConf)

@@ -52,6 +52,13 @@ struct ProcessStatTests {
         #expect(try #require(ProcessStat(parsing: line(name: "x", state: letter))).state == state)
     }
 
+    @Test("a process on its way out is told by its flag")
+    func exiting() throws {
+        // PF_EXITING among others.
+        #expect(try #require(ProcessStat(parsing: line(name: "sh", flags: "4194564"))).isExiting)
+        #expect(try !#require(ProcessStat(parsing: line(name: "sh", flags: "4194560"))).isExiting)
+    }
+
     @Test("a kernel thread is told by its flag")
     func kernelThread() throws {
         // PF_KTHREAD among others, as kthreadd shows it.

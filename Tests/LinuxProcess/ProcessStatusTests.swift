@@ -20,6 +20,7 @@ struct ProcessStatusTests {
         SigIgn:\t0000000000001000
         SigCgt:\t00000001800004ec
         CapEff:\t000001ffffffffff
+        CapBnd:\t000000000000a425
         Seccomp:\t2
         x86_Thread_features:\tshstk wrss
         voluntary_ctxt_switches:\t150
@@ -42,6 +43,7 @@ struct ProcessStatusTests {
         #expect(status.fileUserID == 1003)
         #expect(status.fileGroupID == 2003)
         #expect(status.effectiveCapabilities == 0x1ff_ffff_ffff)
+        #expect(status.boundingCapabilities == 0xa425)
         #expect(status.hasShadowStack)
         #expect(status.voluntarySwitches == 150)
         #expect(status.involuntarySwitches == 545)

@@ -26,6 +26,26 @@ struct ProgramInsideTests {
         }
     }
 
+    @Test("a program has no capability that the other process cannot have, and gets at no other")
+    func capabilities() throws {
+        let kept = "/usr/bin/setpriv"
+        try require(kept, because: "setpriv")
+        let victim = try Victim(
+            [kept, "--bounding-set", "-all,+net_bind_service,+chown"]
+                + (try Libc.host.command("waits", ["poll", "1000"])))
+        let script =
+            "while read name value; do case $name in Cap*|NoNewPrivs*) echo $name$value;; esac; done < /proc/self/status"
+        let run = try ProgramInside("/bin/sh", ["-c", script], joining: victim.id, limit: 20)
+        #expect(run.status == 0)
+        let all = "\(String(repeating: "0", count: 13))401"
+        let none = String(repeating: "0", count: 16)
+        #expect(
+            run.output.split(separator: "\n") == [
+                "CapInh:\(none)", "CapPrm:\(all)", "CapEff:\(all)", "CapBnd:\(all)", "CapAmb:\(none)", "NoNewPrivs:1",
+            ])
+        try victim.end()
+    }
+
     @Test("a program that is not there ends with status 127")
     func notThere() throws {
         let victim = try container()
@@ -36,7 +56,7 @@ struct ProgramInsideTests {
     func tooLong() throws {
         let victim = try container()
         let error = #expect(throws: SystemError.self) {
-            try ProgramInside("/bin/sh", ["-c", "while :; do :; done"], joining: victim.id, limit: 0.3)
+            try ProgramInside("/bin/sh", ["-c", "while :; do :; done"], joining: victim.id, limit: 1)
         }
         #expect(error?.code == ETIMEDOUT)
         let isGone = eventually(within: 5) {

@@ -74,11 +74,36 @@ struct ReportTests {
             "name", "executable", "resolvConf", "namespaces", "sessions", "error", "errorCode", "version", "thread",
             "was",
             "reason", "explanation", "nameservers", "options", "singleRequest", "lookup", "repair", "evidence",
-            "heldMicroseconds",
+            "heldMicroseconds", "innerPid", "helpers", "remarks", "ran", "result",
         ] {
             #expect(!document.contains("\"\(name)\":"), "\(name)")
         }
         #expect(document.contains(#"{"library":"musl","path":"/lib/ld-musl-x86_64.so.1","state":"current"}"#))
+    }
+
+    @Test("a process of a container, and who answers for it, have fields of their own")
+    func surroundings() throws {
+        var process = process
+        process.innerPid = 1
+        process.namespaces = .init(mount: "mnt:[7]", network: "host", pid: "pid:[8]", user: "host")
+        process.helpers = [
+            .init(name: "nscd", pid: 812, why: "so", command: "nscd -i hosts", ran: true, result: "done")
+        ]
+        process.remarks = ["note"]
+        let document = try compact(Report(command: "refresh", processes: [process]))
+        for text in [
+            #""innerPid":1"#, #""namespaces":{"mount":"mnt:[7]","network":"host","pid":"pid:[8]","user":"host"}"#,
+            #""helpers":[{"command":"nscd-ihosts","name":"nscd","pid":812,"ran":true,"result":"done","why":"so"}]"#,
+            #""remarks":["note"]"#,
+        ] {
+            #expect(document.contains(text), "\(text)")
+        }
+        func isHelperUndone() -> Bool { process.undone.contains { $0.reason.contains("nscd was not refreshed") } }
+        #expect(!isHelperUndone())
+        process.helpers?[0].result = "failed with status 1"
+        #expect(isHelperUndone())
+        process.helpers?[0].ran = nil
+        #expect(!isHelperUndone())
     }
 
     @Test("no process is an empty list")
@@ -186,7 +211,7 @@ struct SummaryTests {
     @Test(
         "every error has the exit code of the interface",
         arguments: [
-            (TargetError.gone(ProcessID(7)), 4), (.noSuchName("x"), 4), (.zombie(ProcessID(7)), 4),
+            (TargetError.gone(ProcessID(7)), 4), (.noSuchName("x"), 2), (.zombie(ProcessID(7)), 4),
             (.notPermitted(ProcessID(7), lacking: "x"), 3),
             (.traced(ProcessID(7), by: ProcessID(8), tracerName: "gdb"), 3),
             (.kernelThread(ProcessID(7), name: "x"), 2), (.oneself(ProcessID(7)), 2), (.firstProcess, 2),

@@ -3,6 +3,7 @@ import Glibc
 import LinuxProcess
 import Resolvers
 import Testing
+import Tracing
 
 @testable import Refresh
 
@@ -105,7 +106,8 @@ struct WorkerPoolTests {
         let script = WorkerPoolTests.answer + "while read -r order; do answer \"$order\"; done"
         var progress: [Int] = []
         let reports = try pool(script, workers: workers).perform(.inspect, on: WorkerPoolTests.ids) {
-            progress.append($0)
+            // While none comes the last number is said again.
+            if progress.last != $0 { progress.append($0) }
         }
         #expect(reports.map(\.pid) == WorkerPoolTests.ids.map(\.rawValue))
         #expect(reports.allSatisfy { $0.name == "done" && $0.error == nil })
@@ -127,6 +129,51 @@ struct WorkerPoolTests {
         #expect(reports.filter { $0.error != nil }.map(\.pid) == [103, 108])
         #expect(reports[2].error?.contains("the worker died") == true)
         #expect(reports[2].errorCode == 1)
+    }
+
+    @Test("workers that end after each answer lose no order")
+    func endsAfterAnswer() throws {
+        let script = WorkerPoolTests.answer + "read -r order; answer \"$order\""
+        let reports = try pool(script).perform(.inspect, on: (101...140).map { ProcessID(Int32($0)) })
+        #expect(reports.map(\.pid) == Array(101...140))
+        #expect(reports.allSatisfy { $0.error == nil })
+    }
+
+    @Test("workers are kept from one round to the next")
+    func rounds() throws {
+        let script =
+            "n=0; " + WorkerPoolTests.answer
+            + "while read -r order; do n=$((n+1)); answer \"$order\" | sed \"s/done/$n/\"; done"
+        let pool = pool(script, workers: 1)
+        let names = try (0..<3).flatMap { _ in try pool.perform(.inspect, on: [ProcessID(101)]).map(\.name) }
+        #expect(names == ["1", "2", "3"])
+    }
+
+    @Test("a round that found no worker leaves nothing for the next")
+    func failedRound() throws {
+        let pool = WorkerPool(path: "/nonesuch", arguments: [], workerCount: 1)
+        for _ in 0..<2 {
+            #expect(throws: SystemError.self) { try pool.perform(.inspect, on: [ProcessID(101), ProcessID(102)]) }
+        }
+    }
+
+    @Test("fifty are done while one hangs a worker", .timeLimit(.minutes(1)))
+    func fiftyMeanwhile() throws {
+        let script =
+            WorkerPoolTests.answer
+            + "while read -r order; do case $order in *:102[,}]*) kill -STOP $$;; esac; answer \"$order\"; done"
+        var fifty: UInt64?
+        let ids = (101...151).map { ProcessID(Int32($0)) }
+        let reports = try pool(script, grace: 8).perform(.inspect, on: ids) {
+            if $0 == 50, fifty == nil { fifty = MonotonicClock.nanoseconds }
+        }
+        let end = MonotonicClock.nanoseconds
+        #expect(reports.count == 51)
+        #expect(reports.filter { $0.error != nil }.map(\.pid) == [102])
+        #expect(reports[1].error?.contains("did not come to an end in time") == true)
+        // The others were done long before that one was given up.
+        let head = end - (try #require(fifty))
+        #expect(head > 2_000_000_000)
     }
 
     @Test("workers that die at once leave every report failed, and end")

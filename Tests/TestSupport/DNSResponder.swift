@@ -26,11 +26,14 @@ public final class DNSResponder {
 
     /// - Parameters:
     ///   - process: in whose network namespace it listens.
-    public init(_ mode: Mode, at addresses: [String], besides process: ProcessID) throws {
+    ///   - address: the only address that it gives for any name; nil for one of either family where nobody is.
+    public init(_ mode: Mode, at addresses: [String], besides process: ProcessID, giving address: String? = nil) throws
+    {
         let program = "\(Stage.targets)/build/host/dns-responder"
         try require(program, because: "the name server for tests")
         let prefix = ["/usr/bin/nsenter", "--target", "\(process)", "--net", "--"]
-        server = try Victim(prefix + [program, "--mode", mode.rawValue] + addresses)
+        let answer = address.map { ["--a", $0, "--aaaa", "none"] } ?? []
+        server = try Victim(prefix + [program, "--mode", mode.rawValue] + answer + addresses)
     }
 
     /// Switches to another mode.

@@ -14,6 +14,13 @@ public struct Deadline: Sendable {
         return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
+    /// CLOCK_REALTIME, in seconds: what programs write into their logs.
+    public static var sinceEpoch: Double {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+    }
+
     public var secondsLeft: Double { max(0, end - Deadline.now) }
     public var hasPassed: Bool { secondsLeft == 0 }
     /// For poll(2).

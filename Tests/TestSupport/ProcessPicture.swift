@@ -29,6 +29,21 @@ public struct ProcessPicture: Sendable, Equatable, CustomTestStringConvertible {
         return now.filter { !then.contains($0) }.map { "+ \($0)" } + then.filter { !now.contains($0) }.map { "- \($0)" }
     }
 
+    /// How many of its descriptors are sockets.
+    public var socketCount: Int { descriptors.count { $0.contains("socket:[") } }
+
+    /// The same without the sockets, which are others after each lookup.
+    public var withoutSockets: ProcessPicture {
+        ProcessPicture(
+            mappings: mappings, descriptors: descriptors.filter { !$0.contains("socket:[") }, threads: threads)
+    }
+
+    private init(mappings: [String], descriptors: [String], threads: [String]) {
+        self.mappings = mappings
+        self.descriptors = descriptors
+        self.threads = threads
+    }
+
     public var testDescription: String { "\(mappings.count) mappings, \(descriptors.count) descriptors, \(threads)" }
 
     public init(of process: ProcessID) throws {
@@ -41,8 +56,9 @@ public struct ProcessPicture: Sendable, Equatable, CustomTestStringConvertible {
             let file = region.file.map { "\($0.device) \($0.inode)" } ?? "anonymous"
             return "\(bounds) \(access) \(region.offset) \(file) \(region.name)"
         }
-        descriptors = try directoryEntries("/proc/\(process)/fd").sorted().map { name in
-            "\(name) \(try readLink("/proc/\(process)/fd/\(name)"))"
+        // One that was closed meanwhile is not there.
+        descriptors = try directoryEntries("/proc/\(process)/fd").sorted().compactMap { name in
+            (try? readLink("/proc/\(process)/fd/\(name)")).map { "\(name) \($0)" }
         }
         threads = try process.threads().map { thread in
             let status = try ProcessStatus(of: thread, in: process)

@@ -26,6 +26,9 @@ public struct RepointRun: Sendable {
         return (parts.dropLast() + ["repoint"]).joined(separator: "/")
     }()
 
+    /// The program as it is shipped, where REPOINT_STATIC names it: what takes time, or a processor, is measured on that.
+    public static let released = Stage.variable("REPOINT_STATIC") ?? program
+
     fileprivate init(_ run: ProgramRun, isJSON: Bool) throws {
         self.run = run
         report =

@@ -28,11 +28,32 @@ public enum ServiceFiles {
 
     /// Starts a program in a container that is there.
     public static func start(_ command: [String], in container: ResolverVictim, _ isolation: Set<Isolation>) throws
-        -> ChildProcess
+        -> ContainedService
     {
         let spaces = isolation.subtracting([.chroot]).map { "--\($0)" }.sorted() + ["--mount", "--root"]
         return try withoutBlockedSignals {
-            try ChildProcess("/usr/bin/nsenter", ["--target", "\(container.id)"] + spaces + ["--"] + command)
+            ContainedService(
+                try ChildProcess("/usr/bin/nsenter", ["--target", "\(container.id)"] + spaces + ["--"] + command))
+        }
+    }
+}
+
+/// A program in a container, for as long as this value lives.
+public final class ContainedService {
+    private let runner: ChildProcess
+
+    init(_ runner: consuming ChildProcess) {
+        self.runner = runner
+    }
+
+    public var id: ProcessID { runner.id }
+
+    /// What was forked into the PID namespace ends before its parent, which sees to what is left of it: else nobody would, and the
+    /// namespace could not end.
+    deinit {
+        for id in (try? ProcessID.all()) ?? [] where (try? ProcessStat(of: id).parent) == runner.id {
+            kill(id.rawValue, SIGKILL)
+            _ = eventually(within: 5) { (try? ProcessStat(of: id)) == nil }
         }
     }
 }

@@ -1,7 +1,7 @@
 import Glibc
 import LinuxProcess
 
-/// A directory that is removed, with the files and empty directories in it, when let go of.
+/// A directory that is removed, with all that is in it, when let go of.
 public final class TemporaryDirectory {
     public let path: String
 
@@ -14,10 +14,13 @@ public final class TemporaryDirectory {
     }
 
     deinit {
-        for name in (try? directoryEntries(path)) ?? [] {
-            let entry = "\(path)/\(name)"
-            if unlink(entry) != 0 { rmdir(entry) }
-        }
+        TemporaryDirectory.remove(path)
+    }
+
+    private static func remove(_ path: String) {
+        // It refuses a directory, and never follows a link.
+        guard unlink(path) != 0 else { return }
+        for name in (try? directoryEntries(path)) ?? [] { remove("\(path)/\(name)") }
         rmdir(path)
     }
 

@@ -119,7 +119,11 @@ import Testing
         func legacyVectors() throws {
             let frame = try makeFrame(vectors: vectors(features: 3, inUse: 3))
             let vectorState = try #require(frame.bytes.integer(at: 8 + 40 + 184, as: UInt64.self))
-            #expect(frame.bytes.count - Int(vectorState - frame.address) == 576 + 4)
+            let image = Array(frame.bytes[Int(vectorState - frame.address)...])
+            #expect(image.integer(at: 480, as: UInt32.self) == 576)
+            // FP_XSTATE_MAGIC2, and what follows is padding.
+            #expect(image.integer(at: 576, as: UInt32.self) == 0x4650_5845)
+            #expect(image[580...].allSatisfy { $0 == 0 })
         }
 
         @Test(

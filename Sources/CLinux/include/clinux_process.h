@@ -21,7 +21,8 @@ int clinux_set_parent_death_signal(int signal);
 /// sched_setscheduler(2): this thread runs only where no other wants to (SCHED_IDLE), or like any other (SCHED_OTHER).
 int clinux_stand_back(_Bool stands_back);
 _Bool clinux_stands_back(void);
-int clinux_pin_to_cpu(int cpu);
-int clinux_unpin(void);
+/// sched_getaffinity(2), sched_setaffinity(2) of this thread: a bit for each CPU, `size` in bytes.
+int clinux_get_affinity(uint64_t *cpus, size_t size);
+int clinux_set_affinity(const uint64_t *cpus, size_t size);
 /// Bytes of the standard-format XSAVE area that holds `features` (CPUID leaf 0xD); 0 off x86-64.
 size_t clinux_xstate_size(uint64_t features);

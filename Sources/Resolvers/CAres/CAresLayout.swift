@@ -3,7 +3,7 @@ import ResolvConf
 
 /// Where the fields of a channel lie, by release (`struct ares_channeldata` of ares_private.h, x86-64).
 ///
-/// Offsets taken from the sources of 1.17.1, 1.18.1, 1.19.1, 1.26.0, 1.33.1 and 1.34.5, and from Debian's 1.34.9 as it runs. What is
+/// Offsets taken from the sources of 1.15.0, 1.17.1, 1.18.1, 1.19.1, 1.26.0, 1.33.1 and 1.34.5, and from Debian's 1.34.9 as it runs. What is
 /// read must also hang together: every server points back to its channel.
 struct CAresLayout {
     /// How a channel holds its servers.
@@ -25,12 +25,14 @@ struct CAresLayout {
     init?(of release: CAresRelease) {
         guard release.major == 1 else { return nil }
         switch release.minor {
+        case 15: self.init(shape: .array, queries: 440, path: 74256)
         case 17, 18: self.init(shape: .array, queries: 440, path: 74256, isTried: true)
-        case 19: self.init(shape: .array, queries: 192, path: 74008)
-        case 26: self.init(shape: .list(176, random: 184), queries: 192, path: 288)
+        // 1.19.1 put its source of random numbers elsewhere.
+        case 19 where release.patch > 0: self.init(shape: .array, queries: 192, path: 74008, isTried: true)
+        case 26: self.init(shape: .list(176, random: 184), queries: 192, path: 288, isTried: true)
         // Between the two releases at their ends; where the path is, differs.
         case 27...32: self.init(shape: .list(184, random: 192), queries: 200, path: nil)
-        case 33: self.init(shape: .list(184, random: 192), queries: 200, path: 296)
+        case 33: self.init(shape: .list(184, random: 192), queries: 200, path: 296, isTried: true)
         // It moved within 1.34; where, is known of these two only.
         case 34 where release.patch <= 5:
             self.init(shape: .list(184, random: 192), queries: 200, path: 416, isTried: true)
@@ -40,10 +42,11 @@ struct CAresLayout {
         }
     }
 
-    /// What is tried where a program does not tell its release: only what all of the newer ones have in common.
+    /// What is tried where a program does not tell its release: all of the newer ones.
     static let all = [
-        CAresLayout(shape: .list(184, random: 192), queries: 200, path: nil),
-        CAresLayout(shape: .list(176, random: 184), queries: 192, path: nil),
+        CAresLayout(shape: .list(184, random: 200), queries: 208, path: nil, isTried: true),
+        CAresLayout(shape: .list(184, random: 192), queries: 200, path: nil, isTried: true),
+        CAresLayout(shape: .list(176, random: 184), queries: 192, path: nil, isTried: true),
     ]
 
     private init(shape: Shape, queries: UInt64, path: UInt64?, isTried: Bool = false) {

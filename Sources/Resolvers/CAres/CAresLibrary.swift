@@ -96,30 +96,29 @@ public struct CAresLibrary: ChannelLibrary {
             throw CallRefusal(
                 "c-ares \(release) may crash when its servers are set with queries under way (before 1.15): restart it")
         }
-        let takesScopes = release.map { $0 >= CAresRelease(major: 1, minor: 34, patch: 0) } ?? false
-        let words = wanted.servers.map { server -> String? in
-            guard server.address.scope == 0 || takesScopes else { return nil }
-            // Without a port, as the file has it: the channel's own counts, and nothing marks the server as an application's.
-            if server.port == 53 { return server.address.description }
-            return server.description
+        if let server = wanted.servers.first(where: { CAresLibrary.isPassedOver($0.address) }) {
+            throw CallRefusal(
+                "c-ares passes over servers like \(server.address) without a word, in one release or another: "
+                    + "name another one, or restart it")
         }
-        guard !words.contains(nil) else {
-            throw CallRefusal("this c-ares takes no link-local server: restart it, or name the server otherwise")
-        }
-        let text = words.compactMap { $0 }.joined(separator: ",")
+        // Without a port, as the file has it: the channel's own counts, and nothing marks the server as an application's.
+        let text = wanted.servers.map { $0.port == 53 ? $0.address.description : $0.description }.joined(separator: ",")
         return [FunctionCall(setServers, .value(address), .text(text))]
     }
 
-    public func hindranceWhilePolling(_ reading: ChannelReading?) -> String? {
-        // Without queries under way there are no sockets, or nobody waits for them. Older releases refuse by themselves.
-        guard let pending = reading?.pendingQueries, pending > 0,
-            release.map({ $0 >= CAresLibrary.firstMoving }) ?? true
-        else { return nil }
-        return "the end of the channel's queries, whose sockets would be closed under its thread's poll or select"
+    /// Link-local addresses, whose scope 1.34.5 loses and older ones refuse, and site-local ones, which none takes.
+    private static func isPassedOver(_ address: IPAddress) -> Bool {
+        address.family == .ipv6 && address.bytes[0] == 0xfe && address.bytes[1] & 0x80 == 0x80
     }
 
-    /// From here on servers can be set with queries under way.
-    private static let firstMoving = CAresRelease(major: 1, minor: 22, patch: 0)
+    public func hindrance(_ now: ChannelReading?, interrupting systemCall: Int) throws(CallRefusal) -> String? {
+        // Without queries there are no sockets, or nobody waits for them. Old releases refuse by themselves; epoll forgets a closed
+        // socket, and the others fail for it.
+        guard let pending = now?.pendingQueries, pending > 0, Native.systemCalls.polls.contains(systemCall) else {
+            return nil
+        }
+        return "the end of the channel's queries, whose sockets would be closed under its thread's poll or select"
+    }
 
     /// `enum ares_status_t` of <ares.h>.
     private static let notImplemented: Int32 = 5

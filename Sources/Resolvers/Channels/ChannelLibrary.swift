@@ -44,11 +44,10 @@ public protocol ChannelLibrary: Sendable {
 
     /// The calls that give an object the servers of a resolv.conf.
     func reconfiguration(of address: UInt64, to wanted: WantedServers) throws(CallRefusal) -> [FunctionCall]
-    /// Why those calls cannot be made now while the thread is in a system call that is given all of its sockets: one that they close
-    /// would end it with an error. nil where they can.
+    /// Why an object must not be changed now, while its thread sleeps in this system call: what is waited for; nil where it may.
     ///
-    /// - Throws: where they never can.
-    func hindranceWhilePolling(_ reading: ChannelReading?) throws(CallRefusal) -> String?
+    /// - Throws: where it never may.
+    func hindrance(_ now: ChannelReading?, interrupting systemCall: Int) throws(CallRefusal) -> String?
     /// What the results of those calls mean.
     func verdict(on results: [UInt64]) -> ChannelVerdict
     /// Takes back what the calls mark in the object besides the servers. The thread is held.

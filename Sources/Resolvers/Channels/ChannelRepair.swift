@@ -119,17 +119,16 @@ extension ChannelResolver {
         let result = CallAttempt(
             target: target, thread: thread, eventLoop: type(of: library).eventLoop,
             systemCalls: CallConditions.reconfiguring(readingFile: type(of: library).readsFile),
-            isForbidden: library.isInside
+            isForbidden: library.isInside, wantsOthersAsleep: !library.isThreadSafe
         ).perform(
             sequence,
-            hindrance: { [library] systemCall in
+            hindrance: { [library, noun] interrupted in
                 // Its thread is held: from here on nobody changes or ends it.
                 let now = try? library.read(channel.address, memory: memory)
                 if let before, now.map({ $0.isSame(as: before) }) != true {
-                    return "the \(noun) was changed meanwhile"
+                    return "another moment: the \(noun) was changed meanwhile"
                 }
-                guard Native.systemCalls.polls.contains(systemCall) else { return nil }
-                return try library.hindranceWhilePolling(now)
+                return try library.hindrance(now, interrupting: interrupted)
             },
             afterRunning: { try? library.tidy(channel.address, as: before, memory: memory) },
             onPause: { pauses.append($0) })

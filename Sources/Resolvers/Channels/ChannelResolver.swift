@@ -19,7 +19,7 @@ public final class ChannelResolver {
     public var name: String { type(of: library).name }
     public var noun: String { type(of: library).noun }
     /// Such as `c-ares 1.18.1`.
-    var releaseName: String { [name, library.version].compactMap { $0 }.joined(separator: " ") }
+    public var releaseName: String { [name, library.version].compactMap { $0 }.joined(separator: " ") }
 
     /// The channels that can be found in the process's memory; nil where they cannot be looked for.
     public func search() -> [UInt64]? {

@@ -72,9 +72,9 @@ public struct EvdnsLibrary: ChannelLibrary {
         return OpaqueReason("how evdns of libevent \(version ?? "") lays out its bases is not known")
     }
 
-    public var isTried: Bool { version == "2.1.12" || version == "2.1.13" }
-
     public func isInside(_ frame: StackFrame) -> Bool { false }
+
+    public var isTried: Bool { version == "2.1.12" || version == "2.1.13" }
 
     /// Only where the application called evthread_use_pthreads, which the base tells; a loop runs in one thread in any case.
     public var isThreadSafe: Bool { false }
@@ -104,11 +104,6 @@ public struct EvdnsLibrary: ChannelLibrary {
         ]
     }
 
-    public func hindranceWhilePolling(_ reading: ChannelReading?) throws(CallRefusal) -> String? {
-        // select fails for a socket that is closed, and that ends libevent's loop.
-        throw CallRefusal("its event loop waits in poll or select, and the base's sockets would be closed under it")
-    }
-
     private static let parseErrors: [Int32: String] = [
         1: "it failed to open the file", 2: "it failed to stat the file", 3: "the file is too large",
         4: "it ran out of memory", 5: "it read less than the file has",
@@ -122,6 +117,12 @@ public struct EvdnsLibrary: ChannelLibrary {
         guard parsed != 0, parsed != EvdnsLibrary.noNameserver else { return .done }
         let text = EvdnsLibrary.parseErrors[parsed].map { ": \($0)" } ?? ""
         return .failed("evdns_base_resolv_conf_parse returned \(parsed)\(text)")
+    }
+
+    public func hindrance(_ now: ChannelReading?, interrupting systemCall: Int) throws(CallRefusal) -> String? {
+        // Its sockets are in the loop all the time, and select fails for one that was closed, which ends libevent's loop.
+        guard Native.systemCalls.polls.contains(systemCall) else { return nil }
+        throw CallRefusal("its event loop waits in poll or select, and the base's sockets would be closed under it")
     }
 
     public func tidy(_ address: UInt64, as before: ChannelReading?, memory: ProcessMemory) throws {}

@@ -57,7 +57,7 @@ extension GlibcResolver {
             return reinitializing(after: unasked.isEmpty ? .none : .clear(unasked))
         case .ownServers:
             return .refuse("its servers are the application's own, which repoint never overwrites")
-        case .channel:
+        case .channel, .ownResolver:
             return .nothing
         case .oldLibc:
             return .refuse("glibc before 2.26 has its own rules, which this release does not know yet: restart it")
