@@ -16,13 +16,7 @@ extension RealProcesses {
             try scene.etc.change(to: ChannelScene.newFile)
             #expect(try scene.server(asked: "two.example") == "old")
 
-            let running = try startRefresh(scene.asker.id, "--wait", "20")
-            // It waits for a lookup, and not for anything else.
-            let start = Deadline(seconds: 0.7)
-            #expect(eventually(within: 2) { start.hasPassed })
-            #expect(try scene.asker.servers() == ["127.0.0.2"])
-            #expect(try scene.asker.lookup("three.example").isAnswered)
-            let run = try running.finish(within: 10)
+            let run = try scene.refreshedWhileAsking()
             try scene.expectDone(run)
             let report = try scene.report(run)
             #expect(report.thread == scene.asker.threads[0])
@@ -293,11 +287,7 @@ extension RealProcesses {
             let calls = program == .ares ? ["getaddrinfo", "query"] : ["getaddrinfo"]
             for (turn, call) in calls.enumerated() {
                 try scene.etc.change(to: turn % 2 == 0 ? ChannelScene.newFile : ChannelScene.oldFile)
-                let running = try startRefresh(scene.asker.id, "--wait", "10")
-                let start = Deadline(seconds: 0.5)
-                #expect(eventually(within: 2) { start.hasPassed })
-                #expect(try scene.asker.lookup("\(call).example", by: call).isAnswered)
-                try scene.expectDone(running.finish())
+                try scene.expectDone(scene.refreshedWhileAsking(by: call))
             }
             try scene.asker.victim.end()
         }

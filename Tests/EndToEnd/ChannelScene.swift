@@ -44,6 +44,21 @@ struct ChannelScene {
         return try runRepoint(["refresh", "--json", "\(asker.id)", "--wait", "5"] + options)
     }
 
+    /// Refreshes, and looks names up until it has ended. (The kernel may need a second before it lets another be watched for.)
+    func refreshedWhileAsking(by call: String = "lookup", side: Int = 0, within seconds: Double = 20) throws
+        -> RepointRun
+    {
+        let running = try startRefresh(asker.id, "--wait", "\(seconds)")
+        var count = 0
+        while running.isRunning {
+            _ = try asker.lookup("while\(count).example", by: call, side: side)
+            count += 1
+            let pause = Deadline(seconds: 0.05)
+            _ = eventually(within: 1) { pause.hasPassed }
+        }
+        return try running.finish()
+    }
+
     /// Lets the name servers go on: they wait for whoever reads what they say.
     func readLogs() {
         _ = old.queries

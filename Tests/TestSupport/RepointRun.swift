@@ -84,23 +84,30 @@ public final class RunningRepoint {
         child = try withoutBlockedSignals { try ChildProcess(RepointRun.program, arguments) }
     }
 
+    private func ended() -> (code: Int32, status: Int32)? {
+        var information = siginfo_t()
+        // It stays a zombie until this value goes.
+        let result = waitid(P_PID, id_t(child.id.rawValue), &information, WEXITED | WNOWAIT | WNOHANG)
+        guard result == 0, information.si_signo == SIGCHLD else { return nil }
+        return (information.si_code, information._sifields._sigchld.si_status)
+    }
+
+    public var isRunning: Bool { ended() == nil }
+
     /// Waits for its end.
     public func finish(within seconds: Double = 60) throws -> RepointRun {
         let deadline = Deadline(seconds: seconds)
         var lines = LineReader(child.output.rawValue)
         var text = ""
         while let line = lines.next(until: deadline) { text += line + "\n" }
-        var information = siginfo_t()
+        var end = ended()
         let hasEnded = eventually(within: deadline.secondsLeft) {
-            information = siginfo_t()
-            // It stays a zombie until this value goes.
-            let result = waitid(P_PID, id_t(child.id.rawValue), &information, WEXITED | WNOWAIT | WNOHANG)
-            return result == 0 && information.si_signo == SIGCHLD
+            end = ended()
+            return end != nil
         }
-        guard hasEnded else { throw TestSupportError("repoint did not end within \(seconds) s") }
-        let status = information._sifields._sigchld.si_status
+        guard hasEnded, let end else { throw TestSupportError("repoint did not end within \(seconds) s") }
         let run = ProgramRun(
-            status: information.si_code == Int32(CLD_EXITED) ? status : -status, standardOutput: text,
+            status: end.code == Int32(CLD_EXITED) ? end.status : -end.status, standardOutput: text,
             seconds: Deadline.now - start)
         return try RepointRun(run, isJSON: isJSON)
     }
