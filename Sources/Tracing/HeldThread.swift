@@ -131,7 +131,8 @@ public struct HeldThread: ~Copyable {
         let isFiltered = status.seccomp != .disabled
         func wait(_ restart: WaitRestart, asleep: Double? = nil) -> Wait {
             Wait(
-                call: blocked, restart: restart, asleep: asleep, sleeps: status.voluntarySwitches, isFiltered: isFiltered,
+                call: blocked, restart: restart, asleep: asleep, sleeps: status.voluntarySwitches,
+                isFiltered: isFiltered,
                 processor: stat.processor)
         }
         guard let blocked else { return wait(.byKernel) }
