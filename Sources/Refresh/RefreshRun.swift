@@ -44,9 +44,13 @@ private struct WaitingChannels {
     /// What is to be watched: one probe on a file serves every process that maps it.
     private var sites: [EntryPoint: LookupSite] = [:]
     private var channels: [Int32: [Channel]] = [:]
+    /// When the first channel of a process was seen in use.
+    private var firstSeen: [Int32: UInt64] = [:]
 
     /// One try on a process takes at most so long, in seconds, so that none keeps the others waiting.
     private static let share = 0.3
+    /// In a process of several threads one that was seen to use a channel may share it: so long one looks who else does, in nanoseconds.
+    private static let sharingTime: UInt64 = 500_000_000
     /// Between two looks at what is pending, in milliseconds.
     private static let interval = 50
 
@@ -72,8 +76,8 @@ private struct WaitingChannels {
         guard !sites.isEmpty else { return }
         let watch: EntryWatch
         do throws(SystemError) {
-            let threads = places.keys.flatMap { (try? ProcessID($0).threads()) ?? [] }
-            watch = try EntryWatch(Set(sites.keys), of: threads)
+            // Everybody is watched: threads that a process starts for a lookup are not there yet.
+            watch = try EntryWatch(Set(sites.keys))
         } catch {
             for place in places.values { reports[place].explainUnwatched(error) }
             return
@@ -93,7 +97,7 @@ private struct WaitingChannels {
             let left = Double(deadline - now) / 1e9
             for hit in watch.wait(milliseconds: min(Self.interval, Int(left * 1000) + 1)) { note(hit) }
 
-            let ready = places.keys.filter { channels[$0] != nil }.sorted()
+            let ready = places.keys.filter(isReady).sorted()
             guard !ready.isEmpty else { continue }
             var share = limits
             share.wait = min(Self.share, left)
@@ -105,6 +109,13 @@ private struct WaitingChannels {
                 if report.awaitedLookups == nil { places[report.pid] = nil }
             }
         }
+    }
+
+    /// It is known which threads use the channels of a process.
+    private func isReady(_ process: Int32) -> Bool {
+        guard channels[process] != nil, let since = firstSeen[process] else { return false }
+        let isAlone = (try? ProcessStat(of: ProcessID(process)).threadCount) == 1
+        return isAlone || MonotonicClock.nanoseconds - since >= Self.sharingTime
     }
 
     private mutating func note(_ hit: EntryHit) {
@@ -124,6 +135,7 @@ private struct WaitingChannels {
         channel.isDone = isDone
         known.append(channel)
         channels[hit.process.rawValue] = known
+        if firstSeen[hit.process.rawValue] == nil { firstSeen[hit.process.rawValue] = MonotonicClock.nanoseconds }
     }
 
     /// A second repair of what has been repaired would tell nothing new, and by force there would be no end of them.

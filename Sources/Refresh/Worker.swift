@@ -21,6 +21,8 @@ public enum Worker {
     /// input ends.
     public static func run() {
         signal(SIGPIPE, SIG_IGN)
+        // Ctrl-C goes to the terminal's whole process group. What is begun on a thread is brought to its end; then the input ends.
+        for ending in [SIGINT, SIGTERM, SIGHUP] { signal(ending, SIG_IGN) }
         // The ends of our waits are what a held thread waits for.
         clinux_set_timer_slack(1)
         let common = CommonKnowledge()

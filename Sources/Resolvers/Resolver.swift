@@ -39,9 +39,15 @@ public enum Resolver {
         if case .glibc(let resolver)? = found.first { glibc = resolver.library }
         let libraries: [any ChannelLibrary] =
             CAresLibrary.all(in: target.images) + EvdnsLibrary.all(in: target.images)
-        found += libraries.map { .channels(ChannelResolver($0, target: target, glibc: glibc)) }
+        found += libraries.map {
+            .channels(ChannelResolver($0, target: target, glibc: glibc, isOnlyOne: isOnlyOne($0, of: libraries)))
+        }
         if let own = OwnResolver(in: target) { found.append(.own(own)) }
         return found
+    }
+
+    private static func isOnlyOne(_ library: any ChannelLibrary, of libraries: [any ChannelLibrary]) -> Bool {
+        libraries.count { type(of: $0).name == type(of: library).name } == 1
     }
 
     /// The resolver of the C library, loaded or linked into the program.

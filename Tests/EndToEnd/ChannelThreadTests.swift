@@ -66,19 +66,9 @@ extension RealProcesses {
         func sharedWithoutLocks(_ libc: Libc) throws {
             let scene = try ChannelScene(.ares, libc, ["shared"])
             try scene.etc.change(to: ChannelScene.newFile)
-            let running = try startRefresh(scene.asker.id, "--wait", "4")
-            var last = ""
-            let end = Deadline(seconds: 2)
-            // A thread that was seen alone may be taken for the owner; here both ask before the first is at rest.
-            while !end.hasPassed {
-                scene.readLogs()
-                try scene.asker.tell("lookup a.example")
-                last = try scene.asker.ask("lookup b.example", side: 1)
-                last = try scene.asker.ask("servers")
-            }
-            let run = try running.finish()
-            let report = try scene.report(run)
-            #expect(!last.isEmpty)
+            try scene.asker.every(20)
+            try scene.asker.every(20, side: 1)
+            let report = try scene.report(refresh(scene.asker.id, "--wait", "4"))
             #expect(report.repair?.action == "refused", "\(report)")
             #expect(report.repair?.reason?.contains("\(scene.asker.threads[1])") == true)
             try scene.asker.victim.end()
@@ -88,15 +78,9 @@ extension RealProcesses {
         func sharedWithLocks(_ libc: Libc) throws {
             let scene = try ChannelScene(.ares, libc, ["shared"])
             try scene.etc.change(to: ChannelScene.newFile)
-            let running = try startRefresh(scene.asker.id, "--wait", "5")
-            let end = Deadline(seconds: 1.5)
-            while !end.hasPassed {
-                scene.readLogs()
-                try scene.asker.tell("lookup a.example")
-                _ = try scene.asker.ask("lookup b.example", side: 1)
-                _ = try scene.asker.ask("servers")
-            }
-            try scene.expectDone(running.finish())
+            try scene.asker.every(20)
+            try scene.asker.every(20, side: 1)
+            try scene.expectDone(refresh(scene.asker.id, "--wait", "5"))
             try scene.asker.victim.end()
         }
     }

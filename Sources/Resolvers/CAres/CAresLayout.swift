@@ -137,6 +137,10 @@ struct CAresLayout {
         reading.watchesFile = !isArray && optmask & Self.hasEventThread != 0
         reading.resolvConfPath = try resolvConfPath(of: address, optmask, memory)
         reading.pendingQueries = try pending(of: address, channel, memory)
+        // A pthread_mutex_t begins with its state: 0 where nobody holds it.
+        if !isArray, let lock: UInt64 = channel.integer(at: 168), lock != 0 {
+            reading.isLocked = try memory.load(lock, as: Int32.self) != 0
+        }
         return reading
     }
 

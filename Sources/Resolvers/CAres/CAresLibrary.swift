@@ -14,7 +14,7 @@ public struct CAresLibrary: ChannelLibrary {
     /// back, or does not, through one of the last.
     public static let entryPoints = [
         "ares_gethostbyname", "ares_getaddrinfo", "ares_query", "ares_query_dnsrec", "ares_send", "ares_process",
-        "ares_process_fd",
+        "ares_process_fd", "ares_process_fds",
     ]
 
     public let module: LoadedModule
@@ -31,7 +31,7 @@ public struct CAresLibrary: ChannelLibrary {
     private static let otherFunctions = [
         "ares_gethostbyaddr", "ares_getnameinfo", "ares_search", "ares_search_dnsrec", "ares_send_dnsrec",
         "ares_timeout",
-        "ares_process_fds", "ares_fds", "ares_getsock", "ares_cancel", "ares_destroy", "ares_reinit", "ares_init",
+        "ares_fds", "ares_getsock", "ares_cancel", "ares_destroy", "ares_reinit", "ares_init",
         "ares_init_options", "ares_dup", "ares_set_servers",
         "ares_set_servers_ports", "ares_set_servers_csv", setServersName, "ares_queue_wait_empty",
         "ares_process_pending_write",

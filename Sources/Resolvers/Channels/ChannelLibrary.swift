@@ -86,6 +86,8 @@ public struct ChannelReading: Sendable, Equatable {
     public var resolvConfPath: String?
     /// Queries under way; nil where they cannot be counted.
     public var pendingQueries: Int?
+    /// Some thread holds the object's lock.
+    public var isLocked = false
 
     public init(_ configuration: ResolverConfiguration) {
         self.configuration = configuration
@@ -95,6 +97,7 @@ public struct ChannelReading: Sendable, Equatable {
     func isSame(as other: ChannelReading) -> Bool {
         var other = other
         other.pendingQueries = pendingQueries
+        other.isLocked = isLocked
         return self == other
     }
 }
@@ -145,12 +148,12 @@ extension ChannelLibrary {
             return Diagnosis(.current, "this \(Self.noun) asks \(servers), as \(wanted.path) says")
         }
         let differs = "differs from \(wanted.path) in \(differences.joined(separator: " and "))"
-        if reading.watchesFile {
-            return Diagnosis(.following, "\(differs); \(Self.name) watches the file in a thread of its own")
-        }
         if reading.hasOwnServers {
             return Diagnosis(
                 pinned: .ownServers, "\(differs): the application set the servers of this \(Self.noun) itself")
+        }
+        if reading.watchesFile {
+            return Diagnosis(.following, "\(differs); \(Self.name) watches the file in a thread of its own")
         }
         if reading.mayHaveOwnServers {
             return Diagnosis(

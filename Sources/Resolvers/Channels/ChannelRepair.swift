@@ -48,6 +48,9 @@ extension ChannelResolver {
 
     /// Why no channel of the process can be changed at all.
     private func obstacle(_ limits: RepairLimits) -> String? {
+        if !isOnlyOne {
+            return "several copies of \(name) are loaded, and which of them a \(noun) belongs to cannot be told"
+        }
         if !limits.mayCall {
             return "a \(noun) can be changed only by a call of the library's own (--no-inject forbids it)"
         }
@@ -70,14 +73,16 @@ extension ChannelResolver {
         var record = earlier ?? RepairRecord(.nothing)
         record.mayRetry = false
         record.note = nil
-        guard let number = channel.threads.first else {
+        let living = (try? target.id.threads()) ?? []
+        let users = channel.threads.filter { living.contains(ThreadID($0)) }
+        guard let number = users.first else {
             record.postpone("a lookup: which thread uses this \(noun) is seen only then", mayRetry: false)
             record.action = .deferred("a lookup that tells which thread uses this \(noun)")
             return record
         }
-        guard channel.threads.count == 1 || library.isThreadSafe else {
+        guard users.count == 1 || library.isThreadSafe else {
             record.action = .refused(
-                "threads \(channel.threads.map(String.init).joined(separator: ", ")) share it, and "
+                "threads \(users.map(String.init).joined(separator: ", ")) share it, and "
                     + "\(releaseName) does not lock: no moment is safe")
             return record
         }
@@ -128,6 +133,8 @@ extension ChannelResolver {
                 if let before, now.map({ $0.isSame(as: before) }) != true {
                     return "another moment: the \(noun) was changed meanwhile"
                 }
+                // Whoever holds it may wait for something of this very thread's.
+                if now?.isLocked == true { return "another moment: a thread holds the lock of the \(noun)" }
                 return try library.hindrance(now, interrupting: interrupted)
             },
             afterRunning: { try? library.tidy(channel.address, as: before, memory: memory) },
@@ -142,7 +149,7 @@ extension ChannelResolver {
         case .notNow(let why):
             record.postpone("a safe point: \(why)", mayRetry: true)
         case .gone:
-            record.action = .threadEnded
+            record.action = .deferred("a lookup: the thread that used this \(noun) has ended")
         }
     }
 

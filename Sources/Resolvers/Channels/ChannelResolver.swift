@@ -9,8 +9,11 @@ public final class ChannelResolver {
     let target: TargetProcess
     /// The C library through which a called function finds back; nil where calls cannot be made.
     let glibc: GlibcLibrary?
+    /// No other copy of the library is in the process.
+    let isOnlyOne: Bool
 
-    init(_ library: any ChannelLibrary, target: TargetProcess, glibc: GlibcLibrary?) {
+    init(_ library: any ChannelLibrary, target: TargetProcess, glibc: GlibcLibrary?, isOnlyOne: Bool) {
+        self.isOnlyOne = isOnlyOne
         self.library = library
         self.target = target
         self.glibc = glibc

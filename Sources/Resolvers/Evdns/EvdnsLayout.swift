@@ -17,6 +17,7 @@ enum EvdnsLayout {
         static let timeoutSeconds = 56
         static let retransmits = 76
         static let searchState = 280
+        static let lock = 304
         static let size = 320
     }
 
@@ -72,6 +73,10 @@ enum EvdnsLayout {
         // Whoever lets it read a resolv.conf gets a search state, though it be empty.
         reading.hasOwnServers = searchState == 0
         reading.pendingQueries = Int(inFlight) + Int(waiting)
+        // With evthread_use_pthreads a pthread_mutex_t, which begins with its state: 0 where nobody holds it.
+        if let lock: UInt64 = base.integer(at: Base.lock), lock != 0 {
+            reading.isLocked = try memory.load(lock, as: Int32.self) != 0
+        }
         return reading
     }
 
