@@ -75,7 +75,7 @@ struct ChannelWork {
             }
             return report
         case .refresh(let limits):
-            let plan = resolver.plan(diagnosis, reading, limits: limits)
+            let plan = channel.isDone ? .nothing : resolver.plan(diagnosis, reading, limits: limits)
             guard case .reconfigure = plan else {
                 report.was = report.state
                 report.repair = .init(action: "none")
@@ -93,7 +93,7 @@ struct ChannelWork {
     private func report(_ channel: Channel, _ reading: ChannelReading?, _ diagnosis: Diagnosis) -> ResolverReport {
         var report = blank(diagnosis)
         report.thread = channel.threads.first
-        report.channel = "0x\(String(channel.address, radix: 16))"
+        report.channel = channel.name
         guard let configuration = reading?.configuration else { return report }
         report.nameservers = configuration.nameservers.map(\.description)
         report.search = configuration.search

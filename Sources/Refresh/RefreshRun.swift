@@ -101,6 +101,7 @@ private struct WaitingChannels {
             for report in try pool.perform(orders) {
                 guard let place = places[report.pid] else { continue }
                 reports[place].take(channelsOf: report)
+                markDone(reports[place])
                 if report.awaitedLookups == nil { places[report.pid] = nil }
             }
         }
@@ -113,11 +114,26 @@ private struct WaitingChannels {
         else { return }
         var known = channels[hit.process.rawValue] ?? []
         var threads = [hit.thread.rawValue]
+        var isDone = false
         if let index = known.firstIndex(where: { $0.library == library && $0.address == address }) {
-            threads += known.remove(at: index).threads.filter { $0 != hit.thread.rawValue }
+            let same = known.remove(at: index)
+            threads += same.threads.filter { $0 != hit.thread.rawValue }
+            isDone = same.isDone
         }
-        known.append(Channel(library: library, address: address, threads: threads))
+        var channel = Channel(library: library, address: address, threads: threads)
+        channel.isDone = isDone
+        known.append(channel)
         channels[hit.process.rawValue] = known
+    }
+
+    /// A second repair of what has been repaired would tell nothing new, and by force there would be no end of them.
+    private mutating func markDone(_ report: ProcessReport) {
+        let done = Set(report.resolvers.filter(\.isDoneChannel).map { "\($0.library) \($0.channel ?? "")" })
+        channels[report.pid] = channels[report.pid]?.map { channel in
+            var channel = channel
+            channel.isDone = done.contains("\(channel.library) \(channel.name)")
+            return channel
+        }
     }
 }
 
@@ -130,8 +146,13 @@ extension ProcessReport {
             return
         }
         let libraries = Set(later.resolvers.map(\.library))
+        // What was done in an earlier try is not undone by there being nothing left to do.
+        let done = resolvers.filter(\.isDoneChannel)
         resolvers.removeAll { libraries.contains($0.library) }
-        resolvers += later.resolvers
+        resolvers += later.resolvers.map { report in
+            guard report.repair?.action == "none" else { return report }
+            return done.first { $0.library == report.library && $0.channel == report.channel } ?? report
+        }
         awaitedLookups = later.awaitedLookups
         if let first = sessions, let second = later.sessions {
             sessions = .init(before: first.before, after: second.after, lost: first.lost + second.lost)
@@ -147,5 +168,11 @@ extension ProcessReport {
             let need = error.isDenied ? " (it takes CAP_PERFMON)" : ""
             resolvers[index].repair?.reason = "\(reason)\(ProcessReport.unwatched)\(error)\(need)"
         }
+    }
+}
+
+extension ResolverReport {
+    fileprivate var isDoneChannel: Bool {
+        channel != nil && repair?.action == "reconfigure" && repair?.result == "done"
     }
 }

@@ -48,7 +48,8 @@ public struct ProcessPicture: Sendable, Equatable, CustomTestStringConvertible {
 
     public init(of process: ProcessID) throws {
         let map = try MemoryMap(of: process)
-        mappings = map.regions.filter { !ProcessPicture.isArena($0, in: map) }.map { region in
+        // Where a uprobe was hit once, the kernel keeps a page of its own.
+        mappings = map.regions.filter { !ProcessPicture.isArena($0, in: map) && $0.name != "[uprobes]" }.map { region in
             let access = "\(region.isReadable) \(region.isWritable) \(region.isExecutable) \(region.isShared)"
             let start = String(region.range.lowerBound, radix: 16)
             let isGrowing = ["[heap]", "[stack]"].contains(region.name)

@@ -114,12 +114,17 @@ public struct Channel: Hashable, Sendable, Codable {
     public let address: UInt64
     /// The threads that were seen to use it, the last one first; empty where it was only found.
     public let threads: [Int32]
+    /// It has got what it was to get in this run, while others of its process wait.
+    public var isDone = false
 
     public init(library: String, address: UInt64, threads: [Int32]) {
         self.library = library
         self.address = address
         self.threads = threads
     }
+
+    /// The address as it is printed.
+    public var name: String { "0x\(String(address, radix: 16))" }
 }
 
 extension ChannelLibrary {
