@@ -74,13 +74,15 @@ let package = Package(
             name: "EvidenceTests", dependencies: ["Evidence", "TestSupport"], path: "Tests/Evidence",
             swiftSettings: strict),
         .testTarget(
-            name: "RefreshTests", dependencies: ["Refresh", "TestSupport", "Tracing"], path: "Tests/Refresh", swiftSettings: strict
+            name: "RefreshTests", dependencies: ["Refresh", "TestSupport", "Tracing"], path: "Tests/Refresh",
+            swiftSettings: strict
         ),
         .testTarget(
             name: "EndToEndTests", dependencies: ["TestSupport", "Refresh"], path: "Tests/EndToEnd",
             swiftSettings: strict),
         .testTarget(
-            name: "DaemonTests", dependencies: ["TestSupport", "LinuxProcess", "Refresh", "Resolvers"], path: "Tests/Daemons",
+            name: "DaemonTests", dependencies: ["TestSupport", "LinuxProcess", "Refresh", "Resolvers"],
+            path: "Tests/Daemons",
             exclude: ["install", "programs"], swiftSettings: strict),
     ]
 )

@@ -39,10 +39,13 @@ public struct HeldThread: ~Copyable {
         if resumption != registers {
             // First of all: should we die, the kernel would go on with whatever registers stand there, and end the wait with EINTR.
             try? HeldThread.setRegisters(resumption, of: thread)
-            // A signal that is due would have ended it anyway, and its handler is about to run.
             if HeldThread.hasDeliverableSignal(thread) {
-                try? HeldThread.setRegisters(registers, of: thread)
+                // It would have ended the wait anyway, and its handler is about to run.
                 resumption = registers
+                try? HeldThread.setRegisters(resumption, of: thread)
+            } else if let rest = HeldThread.rest(of: registers, expected: wait, thread, process) {
+                resumption.setArgument(rest.argument, UInt64(rest.milliseconds))
+                try? HeldThread.setRegisters(resumption, of: thread)
             }
         }
         self.thread = thread
@@ -96,6 +99,8 @@ public struct HeldThread: ~Copyable {
         let restart: WaitRestart
         /// Milliseconds since it began, where the rest of its time depends on them.
         let asleep: Double?
+        /// How often it had gone to sleep.
+        let sleeps: UInt64
         /// seccomp filters its system calls.
         let isFiltered: Bool
         /// The CPU it ran on last.
@@ -126,7 +131,9 @@ public struct HeldThread: ~Copyable {
         let isFiltered = status.seccomp != .disabled
         func wait(_ restart: WaitRestart, asleep: Double? = nil) -> Wait {
             Wait(
-                call: blocked, restart: restart, asleep: asleep, isFiltered: isFiltered, processor: stat.processor)
+                call: blocked, restart: restart, asleep: asleep, sleeps: status.voluntarySwitches,
+                isFiltered: isFiltered,
+                processor: stat.processor)
         }
         guard let blocked else { return wait(.byKernel) }
         let restart = WaitRestart(blocked, of: thread, in: process, isFiltered: isFiltered)
@@ -220,15 +227,24 @@ public struct HeldThread: ~Copyable {
         guard wouldEnd || wouldBeFiltered, call != Native.systemCalls.restartSyscall else { return registers }
         var again = registers
         again.rewindSystemCall()
-        // Only the wait that was timed may be shortened; one that began since then has all of its time left.
-        if case .againWithRest(let argument, let milliseconds) = expected.restart, let asleep = expected.asleep,
-            let before = expected.call, before.number == call, before.stackPointer == registers.stackPointer,
-            before.arguments[argument] == registers.argument(argument)
-        {
-            let rest = max(0, Double(milliseconds) - asleep)
-            again.setArgument(argument, UInt64(UInt32(rest.rounded(.up))))
-        }
         return again
+    }
+
+    /// What is left of the time of an interrupted wait that is made anew; nil where that is all of it.
+    ///
+    /// Only the wait that was timed may be shortened. One that began since then may look the same in every register, as in a loop; but
+    /// for it the thread went to sleep once more, besides the stop.
+    private static func rest(
+        of registers: Native.Registers, expected: Wait, _ thread: ThreadID, _ process: ProcessID
+    ) -> (argument: Int, milliseconds: UInt32)? {
+        guard case .againWithRest(let argument, let milliseconds) = expected.restart, let asleep = expected.asleep,
+            let before = expected.call, before.number == registers.systemCall,
+            before.stackPointer == registers.stackPointer,
+            before.arguments[argument] == registers.argument(argument),
+            let status = try? ProcessStatus(of: thread, in: process),
+            status.voluntarySwitches <= expected.sleeps + 1
+        else { return nil }
+        return (argument, UInt32(max(0, Double(milliseconds) - asleep).rounded(.up)))
     }
 
     /// A signal is queued for the thread or its process that the thread does not block. Asked of ptrace: /proc takes longer,

@@ -66,7 +66,9 @@ extension RealProcesses {
             #expect(early.status == 1)
             let report = try scene.report(early)
             #expect(report.repair?.action == "deferred")
-            #expect(report.repair?.reason?.contains("queries") == true, "\(report)")
+            // The last try may have found it between two waits.
+            let reason = report.repair?.reason ?? ""
+            #expect(reason.contains("queries") || reason.contains("safe point"), "\(report)")
             #expect(try scene.asker.servers() == ["127.0.0.2"])
             let running = try startRefresh(scene.asker.id, "--wait", "20")
             let start = Deadline(seconds: 0.5)

@@ -111,12 +111,15 @@ public struct CAresLibrary: ChannelLibrary {
         address.family == .ipv6 && address.bytes[0] == 0xfe && address.bytes[1] & 0x80 == 0x80
     }
 
+    /// From here on servers can be set with queries under way.
+    private static let firstMoving = CAresRelease(major: 1, minor: 22, patch: 0)
+
     public func hindrance(_ now: ChannelReading?, interrupting systemCall: Int) throws(CallRefusal) -> String? {
         // Without queries there are no sockets, or nobody waits for them. Old releases refuse by themselves; epoll forgets a closed
         // socket, and the others fail for it.
-        guard let pending = now?.pendingQueries, pending > 0, Native.systemCalls.polls.contains(systemCall) else {
-            return nil
-        }
+        guard let pending = now?.pendingQueries, pending > 0, Native.systemCalls.polls.contains(systemCall),
+            release.map({ $0 >= CAresLibrary.firstMoving }) ?? true
+        else { return nil }
         return "the end of the channel's queries, whose sockets would be closed under its thread's poll or select"
     }
 
