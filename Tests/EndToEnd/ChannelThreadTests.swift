@@ -62,6 +62,20 @@ extension RealProcesses {
             try scene.asker.victim.end()
         }
 
+        /// Both threads ask in turn until the refresh has ended.
+        private func refreshShared(_ scene: ChannelScene) throws -> RepointRun {
+            let running = try startRefresh(scene.asker.id, "--wait", "6")
+            while running.isRunning {
+                scene.readLogs()
+                for side in 0...1 {
+                    // What one says comes before what the other does next.
+                    let name = "side\(side).example"
+                    #expect(try scene.asker.lookup(name, side: side).isAnswered)
+                }
+            }
+            return try running.finish()
+        }
+
         @Test("one that two threads share is refused where c-ares has no locks", arguments: [Libc.bullseye, .bookworm])
         func sharedWithoutLocks(_ libc: Libc) throws {
             let scene = try ChannelScene(.ares, libc, ["shared"])
@@ -71,6 +85,19 @@ extension RealProcesses {
             let report = try scene.report(refresh(scene.asker.id, "--wait", "4"))
             #expect(report.repair?.action == "refused", "\(report)")
             #expect(report.repair?.reason?.contains("\(scene.asker.threads[1])") == true)
+            #expect(report.nameservers == ["127.0.0.2:53"])
+            try scene.asker.victim.end()
+        }
+
+        @Test("sharing that is not seen in time does no harm", arguments: [Libc.bullseye, .bookworm])
+        func unseenSharing(_ libc: Libc) throws {
+            let scene = try ChannelScene(.ares, libc, ["shared"])
+            for turn in 0..<Stress.share(of: 100) {
+                try scene.etc.change(to: turn % 2 == 0 ? ChannelScene.newFile : ChannelScene.oldFile)
+                let report = try scene.report(refreshShared(scene))
+                let action = report.repair?.action
+                #expect(report.repair?.result == "done" || ["refused", "deferred"].contains(action), "\(report)")
+            }
             try scene.asker.victim.end()
         }
 

@@ -16,6 +16,9 @@ final class Heap {
 
     var address: UInt64 { UInt64(UInt(bitPattern: buffer.baseAddress)) }
     var bytes: [UInt8] { Array(buffer) }
+
+    /// Other bytes in the same place, for what points to itself.
+    func fill(_ bytes: [UInt8]) { buffer.copyBytes(from: bytes.prefix(buffer.count)) }
 }
 
 /// A `struct sockaddr_in` or `sockaddr_in6`.
